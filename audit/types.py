@@ -1,0 +1,543 @@
+"""The nouns of an audit. Plain frozen data: no behaviour, no torch, no pandas."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Text = str | tuple[str, str]
+"""What a model reads: one string, or two for a model of pairs."""
+Head = Literal["single", "multi"]
+Severity = Literal["critical", "serious", "moderate", "minor"]
+Status = Literal["pass", "fail", "inconclusive", "not_estimable", "not_applicable", "error"]
+
+# Read by pydantic at the borders; inside, `__post_init__` checks what must hold.
+STRICT: dict[str, object] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One text."""
+
+    id: str
+    text: str
+    second: str | None = None
+    """The second text, where the model reads pairs."""
+    label: str | tuple[str, ...] | None = None
+    """The true label; several under a multi-label head; None when nobody has said."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Attribute to value, e.g. ``{"gender": "female"}``. Absent means unknown, never 'other'."""
+    cluster: str | None = None
+    """Texts of one cluster (author, template, source) are not independent; None: its own."""
+
+    @property
+    def input(self) -> Text:
+        return self.text if self.second is None else (self.text, self.second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """The texts of one audit, in a fixed order."""
+
+    name: str
+    labels: tuple[str, ...]
+    examples: tuple[Example, ...]
+    license: str = ""
+    kind: Literal["historical", "test", "synthetic"] = "test"
+    sha256: str = ""
+    skips: tuple["Skip", ...] = ()
+    """Rows of the file that are not among the examples, and why."""
+
+    def __post_init__(self) -> None:
+        if len({e.id for e in self.examples}) != len(self.examples):
+            raise ValueError(f"corpus {self.name!r} has two examples with the same id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The only way from scores to a label."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    labels: tuple[str, ...]
+    favourable: tuple[str, ...]
+    """Labels that count as selection."""
+    threshold: float | None = None
+    """Single: favourable when the favourable labels' probabilities sum to at least this; None means
+    the top label decides. Multi: a label applies from this probability on; None means 0.5."""
+    head: Head = "single"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Basis of a proportion."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["counts"] = "counts"
+    hits: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoCounts:
+    """Basis of the difference or ratio of two independent proportions."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["two_counts"] = "two_counts"
+    hits: int
+    n: int
+    other_hits: int
+    other_n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Basis of a net change over `n` pairs: `b` went one way, `c` the other."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["pairs"] = "pairs"
+    n: int
+    b: int
+    c: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """Basis of a mean with a standard error and degrees of freedom."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["means"] = "means"
+    mean: float
+    se: float
+    df: float
+    low: float | None = None
+    """Least value the quantity can take, if it has one."""
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """Basis of a bootstrap estimate: quantiles of the resampling distribution."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["quantiles"] = "quantiles"
+    probs: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+Basis = Counts | TwoCounts | Pairs | Means | Quantiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A number with its uncertainty. There is no way to make one without the other."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Independent units behind the number (texts, sources), not perturbations of texts."""
+    n_effective: float | None = None
+    """Units after the design effect of clusters; None when units are independent."""
+    level: float
+    method: str
+    mde: float | None = None
+    """Smallest true effect that would have been detected with 80 % power at this `n`."""
+    basis: Basis
+
+    def __post_init__(self) -> None:
+        if not all(map(isfinite, (self.value, self.low, self.high))):
+            raise ValueError(
+                f"an estimate must be finite, got {self.low}, {self.value}, {self.high}"
+            )
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"{self.value} lies outside its interval {self.low} to {self.high}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """What a statistic returns instead of a number."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    code: str
+    """Machine-readable, snake_case: ``empty``, ``too_few``, ``one_class``, ``no_variation`` …"""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """What a denominator left out, and why."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One metric on one slice."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    id: str
+    """``probe.metric[key=value,…]``: names the number everywhere. Made by `measurement_id`."""
+    metric: str
+    where: Mapping[str, str] = field(default_factory=dict)
+    """The slice. Empty means the whole corpus."""
+    value: Estimate | Absent
+    unit: str
+    eligible: int
+    """Texts the question was asked of."""
+    left_out: tuple[Skip, ...] = ()
+    family: str = ""
+    """Metrics corrected together when nothing was declared; empty: descriptive."""
+    budget: str = ""
+    """What a search was allowed, printed beside its result."""
+
+    @property
+    def used(self) -> int:
+        """Texts behind the number: eligible less what was left out."""
+        return self.eligible - sum(s.count for s in self.left_out)
+
+    def __post_init__(self) -> None:
+        if self.used < 0:
+            raise ValueError(f"{self.id}: more texts left out than eligible")
+        if isinstance(self.value, Estimate) and self.value.n > self.used:
+            raise ValueError(f"{self.id}: n={self.value.n} exceeds the {self.used} texts used")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What a reader can look at to believe a number."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    metric: str
+    """Id of the measurement it belongs to."""
+    example_id: str
+    cluster: str | None = None
+    before: str
+    after: str
+    score_before: float
+    """Score of the favourable labels (single head: summed probability), in [0, 1]."""
+    score_after: float
+    flipped: bool = False
+    note: str = ""
+    words: tuple[str, ...] = ()
+    """Words of `before`, where an attribution is shown."""
+    weights: tuple[float, ...] = ()
+    """Attribution of each word to the favourable score, same length as `words`."""
+
+    def __post_init__(self) -> None:
+        if len(self.words) != len(self.weights):
+            raise ValueError("words and weights differ in length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cases:
+    """Many cases as columns of equal length; a probe yields these, the store keeps all of them."""
+
+    metric: str
+    example_id: Sequence[str]
+    before: Sequence[str]
+    after: Sequence[str]
+    score_before: Sequence[float] | Floats
+    score_after: Sequence[float] | Floats
+    flipped: Sequence[bool] | NDArray[np.bool_]
+    cluster: Sequence[str | None] = ()
+    note: Sequence[str] = ()
+    words: Sequence[tuple[str, ...]] = ()
+    weights: Sequence[tuple[float, ...]] = ()
+
+    def __len__(self) -> int:
+        return len(self.example_id)
+
+
+Fact = Measurement | Case | Cases | Skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRun:
+    """All that one probe said."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    probe: str
+    version: str
+    params: Mapping[str, object]
+    measurements: tuple[Measurement, ...] = ()
+    cases: tuple[Case, ...] = ()
+    """The selection shown in the report; all of them stand in ``cases.parquet``."""
+    cases_total: int = 0
+    cases_sha256: str = ""
+    skips: tuple[Skip, ...] = ()
+    error: str = ""
+    """Why the probe did not finish. Empty when it did."""
+    not_run: str = ""
+    """Why the probe was not run at all (a resource is missing). Empty when it was."""
+    not_run_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A limit that measurements must keep, as the user wrote it."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    metric: str
+    """``probe.metric``; ``*`` matches within a name."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Key to value of the slices it speaks of; ``*`` matches any value. Empty: every slice."""
+    at_most: float | None = None
+    at_least: float | None = None
+    no_worse_than: Literal["baseline"] | None = None
+    margin: float | None = None
+    min_n: int = 30
+    severity: Severity = "serious"
+    blocking: bool = True
+    optional: bool = False
+    """An empty slice is then *not_applicable* instead of *not_estimable*."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One metric, one slice, one limit: what a gate becomes before anything runs."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    id: str
+    """``measurement_id <= limit`` or ``measurement_id >= limit``."""
+    measurement: str
+    side: Literal["at_most", "at_least"]
+    limit: float
+    gate: int
+    """Position of its gate in the audit file."""
+    min_n: int = 30
+    severity: Severity = "serious"
+    blocking: bool = True
+    optional: bool = False
+    against: Literal["level", "baseline"] = "level"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a claim came to, in words that can be quoted."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    claim: Claim
+    status: Status
+    p_break: float | None = None
+    """One-sided p-value against 'the limit is kept'."""
+    p_break_adjusted: float | None = None
+    """The same after Holm over the audit's blocking claims."""
+    p_keep: float | None = None
+    """One-sided p-value against 'the limit is broken'."""
+    interval: tuple[float, float] | None = None
+    """The interval that decided, at `interval_level`."""
+    interval_level: float | None = None
+    value: float | None = None
+    m: int
+    n: int | None = None
+    because: str
+    waived_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something a reader should act on: criterion, condition, effect, evidence."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    id: str
+    """Stable over re-runs: a hash of metric, slice and probe."""
+    title: str
+    severity: Severity
+    criterion: str
+    condition: str
+    effect: str
+    recommendation: str
+    measurement: str
+    claim: str = ""
+    example_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedProbe:
+    """What one probe would do."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    probe: str
+    version: str
+    params: Mapping[str, object]
+    units: int
+    queries: int
+    upper_bound: bool = False
+    """`queries` is a bound, not a forecast: searches stop early."""
+    measurements: tuple[str, ...]
+    """Ids of what it will measure."""
+    mde: Mapping[str, float] = field(default_factory=dict)
+    """Measurement id to smallest effect detectable with 80 % power, where it can be told."""
+    not_run: str = ""
+    not_run_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was decided before anything ran."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    digest: str
+    seed: int
+    alpha: float
+    level: float
+    undecided: Literal["exit3", "fail", "warn"]
+    decision: Decision
+    probes: tuple[PlannedProbe, ...]
+    claims: tuple[Claim, ...]
+    audit_file: str = ""
+    """The file as run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusInfo:
+    """What a result says of a corpus; the texts stay outside."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    name: str
+    path: str
+    texts: int
+    sha256: str
+    kind: str
+    license: str = ""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Attribute to value to count; the key ``""`` counts the unknown."""
+    truncated: int = 0
+    skips: tuple[Skip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Enough to run the same audit again."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    model: str
+    model_name: str
+    labels: tuple[str, ...]
+    head: Head
+    corpora: tuple[CorpusInfo, ...]
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each word list, encoder or word net that a probe read."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    python: str = ""
+    platform: str = ""
+    device: str = ""
+    dtype: str = ""
+    threads: int = 0
+    code: str = ""
+    """Version of this suite, and its commit where it runs from a checkout."""
+    operator: str = ""
+    system: Mapping[str, str] = field(default_factory=dict)
+    scope: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeCost:
+    """What one probe cost."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    probe: str
+    queries: int = 0
+    forwards: int = 0
+    seconds: float = 0.0
+    from_journal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What moves from run to run and decides nothing: outside digest and equality."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    started: str = ""
+    finished: str = ""
+    host: str = ""
+    seconds: float = 0.0
+    probes: tuple[ProbeCost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One metric before and after, paired on the same texts."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    measurement: str
+    before: Estimate | Absent
+    after: Estimate | Absent
+    difference: Estimate | Absent
+    """After less before."""
+    better: Literal["lower", "higher", "nearer_zero", ""] = ""
+    verdict: Literal["better", "worse", "undecided", "unchanged", "not_estimable"] = "undecided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two audits of the same texts, side by side."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    before: str
+    after: str
+    texts: int
+    changes: tuple[Change, ...]
+    words: tuple[str, ...] = ()
+    """What was gained, lost and left undecided, in sentences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditResult:
+    """The whole audit: the only thing a report is made from."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    schema: int = 1
+    plan: Plan
+    provenance: Provenance
+    runs: tuple[ProbeRun, ...]
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...] = ()
+    comparison: Comparison | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """File beside the result to its SHA-256."""
+    telemetry: Telemetry = field(default_factory=Telemetry, compare=False)
+
+
+def measurement_id(probe: str, metric: str, where: Mapping[str, str] | None = None) -> str:
+    """Return ``probe.metric[key=value,…]`` with sorted keys.
+
+    Characters that the form itself uses, and control characters, are percent-encoded in keys and
+    values, so that two different slices never share an id.
+    """
+    if not where:
+        return f"{probe}.{metric}"
+    inner = ",".join(f"{_quoted(k)}={_quoted(v)}" for k, v in sorted(where.items()))
+    return f"{probe}.{metric}[{inner}]"
+
+
+def _quoted(word: str) -> str:
+    return "".join(f"%{ord(c):02X}" if c in "%[],=" or not c.isprintable() else c for c in word)
