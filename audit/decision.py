@@ -1,4 +1,4 @@
-"""From scores to a decision. No other module compares a score with a threshold or takes a maximum."""
+"""From scores to a decision. No other module takes a maximum or compares with a threshold."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -75,7 +75,7 @@ def decide(rule: Decision, scores: Floats) -> Decided:
         bits = (1 << np.arange(len(rule.labels), dtype=np.int64))[None, :]
         return Decided(
             label=(applies * bits).sum(axis=1),
-            favourable=applies[:, wanted].any(axis=1),
+            favourable=np.asarray(applies[:, wanted].any(axis=1)),
             score=scores[:, wanted].max(axis=1, initial=0.0),
         )
     score = np.clip(scores[:, wanted].sum(axis=1), 0.0, 1.0)

@@ -1,0 +1,228 @@
+"""The seam between the audit and any classifier: what it must show, and how it is found."""
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+
+from audit.checkpoint import Identity, ModelSpec, digest_of, from_hub, identify_folder, renamed
+from audit.errors import ModelError, Unsupported
+from audit.types import Floats, Head, Text
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class Classifier(Protocol):
+    """What the audit needs to know about a model: its labels, its identity, its scores.
+
+    An attribute ``head`` ("single" or "multi") is read where there is one; "single" otherwise.
+    """
+
+    labels: tuple[str, ...]
+    fingerprint: str
+    """Changes whenever the scores could change; part of every cache key."""
+
+    def probabilities(self, texts: Sequence[Text]) -> Floats:
+        """Score `texts` in one batch, shape ``(len(texts), len(labels))``.
+
+        Rows sum to 1 (softmax head), or each number lies in [0, 1] (multi-label).
+        """
+        ...
+
+
+@runtime_checkable
+class TokenClassifier(Protocol):
+    """A classifier that shows its tokens, so that the scorer can pack batches by them."""
+
+    batch_tokens: int
+
+    def encode(self, texts: Sequence[Text]) -> tuple[list[Any], list[bool]]:
+        """Return the tokens of each text (comparable, with a length) and whether it was cut."""
+        ...
+
+    def digest(self, ids: Any) -> bytes:
+        """Return bytes that are equal exactly for equal tokens."""
+        ...
+
+    def forward(self, batch: Sequence[Any]) -> Floats:
+        """Score encoded texts in one pass, shape ``(len(batch), len(labels))``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """A classifier whose weights are loaded when the first text is not in the cache."""
+
+    identity: Identity
+    load: Callable[[], Classifier]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.identity.labels
+
+    @property
+    def head(self) -> Head:
+        return self.identity.head
+
+    @property
+    def fingerprint(self) -> str:
+        return self.identity.fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhiteBox:
+    """The inside of a classifier, for probes that need gradients."""
+
+    module: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    max_length: int
+    device: "torch.device"
+    labels: tuple[str, ...]
+    head: Head
+
+
+def white_box(classifier: Classifier) -> WhiteBox:
+    """Return the module and tokenizer of a `transformers` classifier, in evaluation mode.
+
+    Raises:
+        Unsupported: If the classifier is a callable, which has no inside to look at.
+    """
+    inside = getattr(classifier, "white_box", None)
+    if inside is None:
+        raise Unsupported(
+            "This classifier is a callable: it has no gradients to look at.",
+            hint="Attributions by gradients need a transformers model; name its folder or hub id.",
+        )
+    return cast(WhiteBox, inside())
+
+
+def identify(spec: ModelSpec, base: Path = Path()) -> Identity:
+    """Tell what a model is from its files alone, without torch.
+
+    Args:
+        spec: The settings under ``[model]``; ``path`` is a folder, a hub id, or ``file.py:name``.
+        base: Folder that relative paths start from.
+
+    Raises:
+        ModelError: If there is no such model, it has no classification head, is a regression, keeps
+            its weights in a pickle, is damaged, or asks for code of its own.
+    """
+    file, colon, name = spec.path.rpartition(":")
+    if colon and (file.endswith(".py") or name.isidentifier()):
+        return _identify_callable(_user_object(file, name, base), spec)
+    folder = base / spec.path
+    if folder.exists():
+        if not folder.is_dir():
+            raise ModelError(
+                f"{spec.path} is a file, not a model folder.",
+                hint="Name the folder that holds config.json and model.safetensors.",
+            )
+        return identify_folder(folder, spec)
+    if spec.path.count("/") == 1 and not spec.path.startswith((".", "/", "~")):
+        return identify_folder(from_hub(spec.path, spec.revision), spec)
+    raise ModelError(
+        f"There is no model at {spec.path}.",
+        hint="Name a folder with config.json and model.safetensors, a hub id such as "
+        "owner/name, or a Python callable as file.py:name.",
+    )
+
+
+def load(spec: ModelSpec, identity: Identity, base: Path = Path()) -> Classifier:
+    """Load the weights of an identified model.
+
+    Raises:
+        ModelError: If the files do not hold what they promise.
+    """
+    if identity.kind == "callable":
+        file, _, name = spec.path.rpartition(":")
+        return Callable_(_user_object(file, name, base), identity)
+    from audit.huggingface import HFClassifier
+
+    return HFClassifier.load(identity, device=spec.device, dtype=spec.dtype)
+
+
+class Callable_:
+    """A Python callable as a classifier: a function of texts, or an object with `predict_proba`."""
+
+    def __init__(self, call: Any, identity: Identity) -> None:
+        self.labels = identity.labels
+        self.head: Head = identity.head
+        self.fingerprint = identity.fingerprint
+        self._call = getattr(call, "predict_proba", None) or getattr(call, "probabilities", call)
+
+    def probabilities(self, texts: Sequence[Text]) -> Floats:
+        try:
+            scores = self._call(list(texts))
+        except Exception as problem:
+            raise ModelError(
+                f"The callable failed on {len(texts)} texts: {type(problem).__name__}: {problem}."
+            ) from problem
+        return np.asarray(scores, dtype=np.float64)
+
+
+def _user_object(file: str, name: str, base: Path) -> Any:
+    try:
+        if file.endswith(".py"):
+            path = (base / file).resolve()
+            module_spec = importlib.util.spec_from_file_location(path.stem, path)
+            if module_spec is None or module_spec.loader is None or not path.is_file():
+                raise ModelError(f"There is no file {file}.")
+            module = importlib.util.module_from_spec(module_spec)
+            sys.modules.setdefault(path.stem, module)
+            module_spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(file)
+        return getattr(module, name)
+    except ModelError:
+        raise
+    except AttributeError as problem:
+        raise ModelError(f"{file} has no {name!r}.") from problem
+    except Exception as problem:
+        raise ModelError(
+            f"{file} cannot be imported: {type(problem).__name__}: {problem}."
+        ) from problem
+
+
+def _identify_callable(call: Any, spec: ModelSpec) -> Identity:
+    said = getattr(call, "labels", None)
+    if said is None:
+        said = getattr(call, "classes_", None)
+    if said is None:
+        raise ModelError(
+            f"The callable {spec.path} does not say its labels.",
+            hint="Give it an attribute `labels` (a tuple of names in the order of its columns), or "
+            "use an object with `classes_`, such as a scikit-learn pipeline.",
+        )
+    labels = renamed(tuple(str(name) for name in said), spec.labels)
+    fingerprint = getattr(call, "fingerprint", None)
+    if fingerprint is None:
+        # Without a name of its own a callable is known by its source: a change in what it reads
+        # from elsewhere is not seen, so the file's text is hashed as a whole.
+        try:
+            source = inspect.getsource(inspect.getmodule(call) or type(call))
+        except (OSError, TypeError):
+            source = repr(type(call))
+        state = hashlib.sha256(source.encode())
+        state.update(_state(call))
+        fingerprint = f"callable:{state.hexdigest()}"
+    head: Head = "multi" if getattr(call, "head", "single") == "multi" else "single"
+    digest = digest_of({"callable": str(fingerprint), "labels": labels, "head": head})
+    return Identity(name=spec.path, kind="callable", labels=labels, head=head, fingerprint=digest)
+
+
+def _state(call: Any) -> bytes:
+    """Return bytes that change when a fitted scikit-learn object does."""
+    if not hasattr(call, "get_params"):
+        return b""
+    import joblib
+
+    return str(joblib.hash(call)).encode()
