@@ -1,0 +1,71 @@
+"""Settings of training and augmentation: the `[train]` table and the `[[recipe]]` entries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from audit.types import STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """How a classifier is fine-tuned. The same settings and texts give the same model on a CPU."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    encoder: str = "packaged"
+    """Local folder of a pretrained encoder, a hub id, or ``packaged`` for the one installed."""
+    epochs: int = 3
+    learning_rate: float = 2e-4
+    """Of the classification head and every layer that is not frozen."""
+    batch_size: int = 32
+    max_length: int = 128
+    """Tokens read of each text; batches are padded to their own longest text only."""
+    warmup_ratio: float = 0.1
+    """Share of all steps over which the learning rate rises; afterwards it falls linearly."""
+    weight_decay: float = 0.01
+    patience: int = 2
+    """Epochs without a better dev macro-F1 after which training stops; 0: never early."""
+    freeze_layers: int = 0
+    """Lowest encoder layers that keep their weights, with the embeddings; 0: all are trained."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """``auto``: bf16 where the processor computes it natively, else fp32."""
+    dev_share: float = 0.1
+    """Share of the training texts held out, whole clusters at a time, where no ``dev`` corpus is
+    given."""
+    seed: int = 0
+    seeds: int = 1
+    """Trainings of a retrain, with seeds `seed`, `seed` + 1, …: a claim about a recipe wants 3."""
+    report_to: tuple[str, ...] = ()
+    """Experiment trackers that transformers shall report to; none by default."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("max_length", 4),
+            ("patience", 0),
+            ("freeze_layers", 0),
+            ("seed", 0),
+            ("seeds", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate must lie between 0 and 1, got {self.learning_rate}")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"warmup_ratio must lie in [0, 1), got {self.warmup_ratio}")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
+        if not 0 < self.dev_share < 1:
+            raise ValueError(f"dev_share must lie between 0 and 1, got {self.dev_share}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeConfig:
+    """One way of adding training texts, by name, with its settings."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    name: str
+    params: Mapping[str, object] = field(default_factory=dict)
