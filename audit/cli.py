@@ -1,0 +1,294 @@
+"""The command line. It reads, calls one function, writes; it computes nothing."""
+
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audit.errors import AuditError
+
+COULD_NOT_RUN = 2
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Audit a fine-tuned text classifier: every number with its interval, every verdict three-way.",
+)
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    1 comes from gates alone; 2 is bad input, an interrupt or a bug; 3 an undecided gate.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = app(argv, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except AuditError as problem:
+        _complain(problem, problem.hint)
+    except KeyboardInterrupt:
+        _complain("Interrupted.", "Finished work is kept: the same command goes on from here.")
+    except OSError as problem:
+        from audit.files import cannot_write
+
+        error = cannot_write(Path(problem.filename or "the output"), problem)
+        _complain(error, error.hint)
+    except Exception as problem:
+        return _unexpected(problem)
+    return COULD_NOT_RUN
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to work in.")] = Path("evenhand-demo"),
+    retrain: Annotated[bool, typer.Option(help="Also retrain and compare.")] = True,
+    quiet: Quiet = False,
+) -> int:
+    """Fine-tune a small classifier on a shipped synthetic sample, audit it, retrain it, compare."""
+    from audit.console import Display
+    from audit.demo import run
+
+    with Display(quiet=quiet) as display:
+        said = run(out, with_retrain=retrain, display=display)
+    print(said)
+    return 0
+
+
+@app.command()
+def init(
+    model: Annotated[str, typer.Argument(help="Folder, hub id, or file.py:callable.")],
+    data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL or Parquet file, or hub:owner/name.")],
+    out: Annotated[Path, typer.Option(help="Where to write the audit file.")] = Path("audit.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+) -> int:
+    """Look at a model and a data file and write a commented audit file."""
+    from audit.errors import ConfigError
+    from audit.files import write_text
+    from audit.setup import audit_file
+
+    if out.exists() and not force:
+        raise ConfigError(f"{out} exists already.", hint="Choose another name with --out, or --force.")
+    write_text(out, audit_file(model, data, out.parent))
+    print(f"{out} is written. Read it, then: evenhand plan {out}")
+    return 0
+
+
+@app.command()
+def plan(audit: Annotated[Path, typer.Argument(help="Audit file.")]) -> int:
+    """Say what would run, what it would cost, and the smallest effect each probe could detect."""
+    from audit import config, console, planning
+
+    read = config.read(audit)
+    prepared = planning.prepare(read, base=audit.parent, audit_file=audit.read_text("utf-8"))
+    rate, said = planning.speed(prepared, audit.parent / read.audit.out)
+    print(console.planned(prepared.plan, len(prepared.test.examples), rate, said))
+    return 0
+
+
+@app.command()
+def run(
+    audit: Annotated[Path, typer.Argument(help="Audit file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the audit.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Run an audit into a folder, or finish one that was interrupted there."""
+    from audit import config, console, gates, runner
+    from audit.files import write_text
+    from audit.report import render
+
+    read = config.read(audit)
+    folder = out or audit.parent / read.audit.out
+    with console.Display(quiet=quiet) as display:
+        result = runner.run(
+            read,
+            folder,
+            base=audit.parent,
+            audit_file=audit.read_text("utf-8"),
+            progress=display,
+        )
+    write_text(folder / "report.html", render(result))
+    print(console.verdicts(result))
+    print(console.summary(result))
+    print(f"Report: {folder / 'report.html'}")
+    return gates.exit_code(result.verdicts, result.runs, undecided=result.plan.undecided)
+
+
+@app.command()
+def gate(
+    result: Annotated[Path, typer.Argument(help="result.json or the folder of an audit.")],
+    audit: Annotated[
+        Path | None, typer.Option(help="Judge by the gates of this audit file instead.")
+    ] = None,
+) -> int:
+    """Judge a stored result again; the exit code is 1 on a failed gate, 3 on an undecided one."""
+    from audit import config, console, gates, runner, store
+
+    read = store.read(result)
+    if audit is not None:
+        read = runner.with_gates(read, config.read(audit))
+    judged = runner.rejudge(read)
+    print(console.verdicts(judged))
+    print(console.summary(judged))
+    return gates.exit_code(judged.verdicts, judged.runs, undecided=judged.plan.undecided)
+
+
+@app.command()
+def report(
+    result: Annotated[Path, typer.Argument(help="result.json or the folder of an audit.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+) -> int:
+    """Render a stored result as one HTML page. No model is loaded."""
+    from audit import store
+    from audit.files import write_text
+    from audit.report import render
+
+    read = store.read(result)
+    folder = result if result.is_dir() else result.parent
+    page = out or folder / "report.html"
+    write_text(page, render(read))
+    print(f"Report: {page}")
+    return 0
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="Training texts: CSV, TSV, JSONL or Parquet.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    dev: Annotated[Path | None, typer.Option(help="Texts for early stopping.")] = None,
+    text: Annotated[str, typer.Option(help="Column with the text.")] = "text",
+    label: Annotated[str, typer.Option(help="Column with the label.")] = "label",
+    encoder: Annotated[str, typer.Option(help="Folder, hub id, or 'packaged'.")] = "packaged",
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    learning_rate: Annotated[float, typer.Option()] = 2e-4,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    max_length: Annotated[int, typer.Option(min=8)] = 128,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Annotated[int | None, typer.Option(help="Read only so many training texts.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Fine-tune an encoder on a table of texts and labels."""
+    from audit.console import Display
+    from audit.setup import train_from_files
+
+    with Display(quiet=quiet) as display:
+        said = train_from_files(
+            data,
+            dev,
+            out,
+            text=text,
+            label=label,
+            limit=limit,
+            settings={
+                "encoder": encoder,
+                "epochs": epochs,
+                "learning_rate": learning_rate,
+                "batch_size": batch_size,
+                "max_length": max_length,
+                "seed": seed,
+            },
+            say=display.say,
+        )
+    print(said)
+    return 0
+
+
+@app.command()
+def retrain(
+    audit: Annotated[Path, typer.Argument(help="Audit file with [train] and a train corpus.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the stages.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Augment what failed, train again, audit again on the same texts, compare."""
+    from audit import config, console
+    from audit.files import write_text
+    from audit.report import render
+    from audit.retrain import retrain as work
+
+    read = config.read(audit)
+    folder = out or audit.parent / f"{read.audit.out}-retrain"
+    with console.Display(quiet=quiet) as display:
+        result = work(read, folder, base=audit.parent, display=display)
+    write_text(folder / "report.html", render(result))
+    print(console.verdicts(result))
+    for sentence in result.comparison.words if result.comparison else ():
+        print(console.plain(sentence))
+    print(f"Report: {folder / 'report.html'}")
+    return 0
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="Folder of an audit.")],
+    after: Annotated[Path, typer.Argument(help="Folder of another audit of the same texts.")],
+) -> int:
+    """Compare two audits, paired where their texts match."""
+    from audit import console
+    from audit.compare import compare_folders
+
+    print(console.compared(compare_folders(before, after)))
+    return 0
+
+
+@app.command()
+def probes(name: Annotated[str | None, typer.Argument(help="One probe.")] = None) -> int:
+    """List the probes, or show one probe's question, settings and source."""
+    from audit import catalogue, console
+
+    if name is None:
+        for known in sorted(catalogue.names()):
+            print(f"{known:14} {console.question(known)}")
+    else:
+        print(console.described(name))
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Say what is installed, and what to do about what is not."""
+    from audit import console
+
+    print(console.installed())
+    return 0
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(problem: object, hint: str) -> None:
+    from audit.console import plain
+
+    print(f"error: {plain(problem)}", file=sys.stderr)
+    if hint:
+        print(f"hint: {plain(hint)}", file=sys.stderr)
+
+
+def _unexpected(problem: Exception) -> int:
+    show = getattr(problem, "show", None)
+    if show is not None:
+        # A usage error of the command line itself.
+        show(file=sys.stderr)
+        return COULD_NOT_RUN
+    if type(problem).__name__ == "Exit":
+        return int(getattr(problem, "exit_code", COULD_NOT_RUN))
+    if type(problem).__name__ == "Abort":
+        return COULD_NOT_RUN
+    traceback.print_exc()
+    print("error: This is a bug in evenhand; the lines above say where.", file=sys.stderr)
+    return COULD_NOT_RUN
+
+
+def entry() -> None:
+    """Start from a shell."""
+    # No model is ever fetched behind the user's back while tokenising in worker processes.
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

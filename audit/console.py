@@ -1,0 +1,206 @@
+"""What a person sees in the terminal: progress, tables, errors."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Any
+
+from audit.types import Absent, AuditResult, Estimate, Measurement, Plan, Verdict
+
+_ORDER = ("fail", "error", "inconclusive", "not_estimable", "not_applicable", "pass")
+
+
+def plain(text: object) -> str:
+    """Return `text` with control and bidirectional characters as visible escapes.
+
+    Audited texts and file names may hold terminal commands; none reaches the terminal.
+    """
+    return "".join(
+        c if c == "\n" or c.isprintable() else f"\\u{ord(c):04x}" for c in str(text)
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as aligned columns; the last one is not padded."""
+    cells = [[plain(c).replace("\n", " ") for c in row] for row in [head, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def number(value: float) -> str:
+    return f"{value:+.3f}" if value < 0 else f"{value:.3f}"
+
+
+def estimate(value: Estimate | Absent) -> str:
+    """Return a number with its interval and n, or why there is none."""
+    if isinstance(value, Absent):
+        return f"no number: {value.reason}"
+    said = f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
+    return f"{said}, {value.level:.0%}, n={value.n}"
+
+
+def verdicts(result: AuditResult) -> str:
+    """Return the claims with their verdicts, worst first."""
+    if not result.verdicts:
+        return "No gate was declared: everything measured is exploratory."
+    ordered = sorted(result.verdicts, key=lambda v: _ORDER.index(v.status))
+    rows = [(v.status.upper(), v.claim.id, _interval(v), v.because) for v in ordered]
+    return table(("verdict", "claim", "value [interval]", "because"), rows)
+
+
+def summary(result: AuditResult) -> str:
+    """Return how many claims came to which verdict, and what did not run."""
+    counts = {s: sum(v.status == s for v in result.verdicts) for s in _ORDER}
+    said = ", ".join(f"{n} {s.replace('_', ' ')}" for s, n in counts.items() if n) or "no claims"
+    lines = [f"{len(result.verdicts)} claims: {said}."]
+    for run in result.runs:
+        if run.error:
+            lines.append(f"{run.probe} did not finish: {run.error}")
+        if run.not_run:
+            lines.append(f"{run.probe} was not run: {run.not_run} {run.not_run_hint}".rstrip())
+    return plain("\n".join(lines))
+
+
+def measurements(found: Iterable[Measurement]) -> str:
+    return table(("measurement", "value"), [(m.id, estimate(m.value)) for m in found])
+
+
+def planned(plan: Plan, texts: int, rate: float | None, said: str) -> str:
+    """Return what would run, what it would cost and what it could detect."""
+    rows: list[tuple[object, ...]] = []
+    for p in plan.probes:
+        if p.not_run:
+            rows.append((p.probe, "-", "-", "-", f"not run: {p.not_run} {p.not_run_hint}"))
+            continue
+        calls = ("up to " if p.upper_bound else "") + f"{p.queries:,}"
+        smallest = f"{min(p.mde.values()):.3f} to {max(p.mde.values()):.3f}" if p.mde else "-"
+        rows.append((p.probe, p.units, calls, smallest, ", ".join(f"{k}={v}" for k, v in p.params.items())))
+    total = texts + sum(p.queries for p in plan.probes)
+    lines = [
+        table(("probe", "texts", "model calls", "detectable effect (80 % power)", "settings"), rows),
+        "",
+        table(
+            ("claim", "at least n", "blocking", "detectable effect"),
+            [
+                (c.id, c.min_n, "yes" if c.blocking else "no", _mde(plan, c.measurement))
+                for c in plan.claims
+            ],
+        )
+        if plan.claims
+        else "No gates: everything measured would be exploratory.",
+        "",
+        f"{len(plan.claims)} claims (m = {sum(c.blocking for c in plan.claims)} blocking), "
+        f"alpha {plan.alpha}, seed {plan.seed}.",
+        f"{total:,} model calls at most, fewer where texts repeat or the cache knows them.",
+    ]
+    if rate:
+        lines.append(f"About {duration(total / rate)} at {rate:.0f} texts/s ({said}).")
+    lines.append(f"Plan digest {plan.digest[:16]}.")
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Display:
+    """Progress of a run: a live display in a terminal, plain lines elsewhere."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._live: Any = None
+        self._tasks: dict[int, Any] = {}
+        self._scored, self._began = 0, monotonic()
+        self._expected: list[tuple[str, int]] = []
+        self._last_line = 0.0
+
+    def __enter__(self) -> "Display":
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[said]}"),
+                TimeElapsedColumn(),
+                console=Console(stderr=True),
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Say what is being done now, between audits."""
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.console.print(plain(line), markup=False, highlight=False)
+        else:
+            print(plain(line), file=sys.stderr, flush=True)
+
+    def planned(self, probes: list[tuple[str, int]], texts: int) -> None:
+        self._expected = probes
+        self._scored, self._began = 0, monotonic()
+        for task in self._tasks.values():
+            self._live.remove_task(task)
+        self._tasks = {}
+        if self._live is not None:
+            for i, (name, queries) in enumerate(probes):
+                self._tasks[i] = self._live.add_task(name, total=max(1, queries), said="")
+        self.say(f"{texts:,} texts, {len(probes)} probes.")
+
+    def began(self, i: int, name: str) -> None:
+        if self._live is None:
+            self.say(f"[{i + 1}/{len(self._expected)}] {name} …")
+
+    def units(self, i: int, done: int, total: int) -> None:
+        if self._live is not None:
+            self._live.update(self._tasks[i], completed=done, total=total, said=self._rate())
+        elif monotonic() - self._last_line > 10:
+            self._last_line = monotonic()
+            self.say(f"    {done:,} of {total:,} {self._rate()}")
+
+    def scored(self, n: int) -> None:
+        self._scored += n
+        if self._live is None and monotonic() - self._last_line > 10:
+            self._last_line = monotonic()
+            self.say(f"    {self._rate()}")
+
+    def ended(self, i: int, name: str, how: str) -> None:
+        if self._live is not None:
+            task = self._live.tasks[self._live.task_ids.index(self._tasks[i])]
+            self._live.update(self._tasks[i], completed=task.total, said=how)
+        elif how != "done":
+            self.say(f"    {name}: {how}")
+
+    def _rate(self) -> str:
+        seconds = max(monotonic() - self._began, 1e-3)
+        rate = self._scored / seconds
+        left = sum(q for _, q in self._expected) - self._scored
+        if not self._scored or left <= 0:
+            return f"{self._scored:,} model calls, {rate:.0f}/s"
+        return f"{self._scored:,} model calls, {rate:.0f}/s, at most {duration(left / rate)} left"
+
+
+def _interval(v: Verdict) -> str:
+    if v.value is None or v.interval is None:
+        return "-"
+    level = f" {v.interval_level:.1%}" if v.interval_level else ""
+    return f"{number(v.value)} [{number(v.interval[0])}, {number(v.interval[1])}]{level}"
+
+
+def _mde(plan: Plan, measurement: str) -> str:
+    for p in plan.probes:
+        if measurement in p.mde:
+            return f"{p.mde[measurement]:.3f}"
+    return "-"

@@ -1,0 +1,226 @@
+"""What an audit would do, decided and written down before anything runs."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from audit import catalogue, corpus, decision, gates, model
+from audit.bench import Bench, Probe
+from audit.cache import Memory
+from audit.config import AuditConfig
+from audit.errors import ConfigError, Unsupported
+from audit.journal import Journal
+from audit.resources import Resources
+from audit.scorer import Scorer
+from audit.types import Corpus, Decision, Plan, PlannedProbe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An audit that is complete but has not begun: every probe is made, nothing is scored."""
+
+    config: AuditConfig
+    base: Path
+    identity: model.Identity
+    scorer: Scorer
+    corpora: Mapping[str, Corpus]
+    decision: Decision
+    probes: tuple[Probe, ...]
+    benches: tuple[Bench, ...]
+    plan: Plan
+
+    @property
+    def test(self) -> Corpus:
+        return self.corpora["test"]
+
+
+def prepare(
+    config: AuditConfig,
+    *,
+    base: Path = Path(),
+    audit_file: str = "",
+    memory: Memory | None = None,
+    journal: Journal | None = None,
+    classifier: model.Classifier | None = None,
+    corpora: Mapping[str, Corpus] | None = None,
+) -> Prepared:
+    """Read the data, identify the model, make and plan every probe, expand every gate.
+
+    Args:
+        config: The audit file, read.
+        base: Folder that its relative paths start from.
+        audit_file: The file's text as run, kept in the result.
+        memory: Where scores are kept.
+        journal: Where work outside the scorer is kept.
+        classifier: A classifier in memory, instead of ``[model]``.
+        corpora: Corpora in memory, instead of ``[corpora]``.
+
+    Raises:
+        AuditError: If anything in the audit file cannot be done as written. All probes are made
+            before the first runs: a typo in the last must not cost the night.
+    """
+    if classifier is None:
+        identity = model.identify(config.model, base)
+        source: model.Classifier | model.Lazy = model.Lazy(
+            identity, lambda: model.load(config.model, identity, base)
+        )
+    else:
+        source = classifier
+        identity = model.Identity(
+            name=type(classifier).__name__,
+            kind="callable",
+            labels=classifier.labels,
+            head=getattr(classifier, "head", "single"),
+            fingerprint=classifier.fingerprint,
+        )
+    if corpora is None:
+        corpora = {
+            name: corpus.load(
+                spec, base, name=name, model_labels=identity.labels, head=identity.head
+            )
+            for name, spec in config.corpora.items()
+        }
+    rule = decision.make(
+        identity.labels,
+        config.decision.favourable,
+        threshold=config.decision.threshold,
+        head=identity.head,
+    )
+    scorer = Scorer(source, memory=memory, batch_tokens=config.model.batch_tokens)
+    resources = Resources()
+    probes, benches = [], []
+    for i, entry in enumerate(config.probe):
+        probe = catalogue.make(entry.name, entry.params, at=f"probe[{i}] ({entry.name})")
+        bench = Bench(
+            probe=probe.name,
+            corpus=corpora["test"],
+            corpora=corpora,
+            scorer=scorer,
+            decision=rule,
+            resources=resources,
+            seed=config.audit.seed,
+            level=config.audit.level,
+        )
+        if journal is not None:
+            bench = replace(bench, remember=journal.remember)
+        probes.append(probe)
+        benches.append(bench)
+    planned = [_planned(p, b) for p, b in zip(probes, benches, strict=True)]
+    _refuse_collisions(planned)
+    claims = gates.expand(config.gate, planned)
+    plan = Plan(
+        digest="",
+        seed=config.audit.seed,
+        alpha=config.audit.alpha,
+        level=config.audit.level,
+        undecided=config.audit.undecided,
+        decision=rule,
+        probes=tuple(planned),
+        claims=claims,
+        audit_file=audit_file,
+    )
+    plan = replace(plan, digest=plan_digest(plan, identity, corpora))
+    return Prepared(
+        config=config,
+        base=base,
+        identity=identity,
+        scorer=scorer,
+        corpora=corpora,
+        decision=rule,
+        probes=tuple(probes),
+        benches=tuple(benches),
+        plan=plan,
+    )
+
+
+def plan_digest(plan: Plan, identity: model.Identity, corpora: Mapping[str, Corpus]) -> str:
+    """Return the SHA-256 of what was decided: probes, claims, rules, model and data.
+
+    The audit file's own text is not in it: a comment does not make another plan.
+    """
+    said = asdict(replace(plan, digest="", audit_file=""))
+    said["model"] = identity.fingerprint
+    said["corpora"] = {name: c.sha256 for name, c in sorted(corpora.items())}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def unit_key(probe: Probe, prepared: Prepared) -> str:
+    """Return the key under which a finished run of `probe` is kept.
+
+    It names everything that moves the facts: probe, version, settings, model, corpora, decision,
+    seed, level, resources. Gates are not among it, so re-gating takes every unit from the journal.
+    """
+    return digest_of(
+        probe.name,
+        probe.version,
+        catalogue.settings(probe),
+        prepared.identity.fingerprint,
+        {name: c.sha256 for name, c in sorted(prepared.corpora.items())},
+        asdict(prepared.decision),
+        prepared.plan.seed,
+        prepared.plan.level,
+        dict(prepared.benches[0].resources.digests()) if prepared.benches else {},
+    )
+
+
+def digest_of(*parts: Any) -> str:
+    """Return the SHA-256 of plain data."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _planned(probe: Probe, bench: Bench) -> PlannedProbe:
+    shared: dict[str, Any] = {
+        "probe": probe.name,
+        "version": probe.version,
+        "params": catalogue.settings(probe),
+    }
+    try:
+        _check_needs(probe, bench)
+        planned = probe.plan(bench)
+    except Unsupported as reason:
+        return PlannedProbe(
+            **shared,
+            units=0,
+            queries=0,
+            measurements=(),
+            not_run=str(reason),
+            not_run_hint=reason.hint,
+        )
+    return PlannedProbe(
+        **shared,
+        units=planned.units,
+        queries=planned.queries,
+        upper_bound=planned.upper_bound,
+        measurements=planned.claims,
+        mde=dict(planned.mde),
+    )
+
+
+def _check_needs(probe: Probe, bench: Bench) -> None:
+    examples = bench.corpus.examples
+    if "labels" in probe.needs and not any(e.label is not None for e in examples):
+        raise Unsupported(
+            f"{probe.name} needs true labels, and the corpus has none.",
+            hint="Name their column with label under [corpora.test].",
+        )
+    if "groups" in probe.needs and not any(e.groups for e in examples):
+        raise Unsupported(
+            f"{probe.name} needs groups, and no text of the corpus has one.",
+            hint="Name their columns under [corpora.test.groups].",
+        )
+
+
+def _refuse_collisions(planned: Sequence[PlannedProbe]) -> None:
+    seen: dict[str, int] = {}
+    for i, probe in enumerate(planned):
+        for name in probe.measurements:
+            if name in seen:
+                raise ConfigError(
+                    f"Two probes would both measure {name}.",
+                    hint=f"Drop probe[{i}] or change the settings that tell it from "
+                    f"probe[{seen[name]}].",
+                )
+            seen[name] = i
