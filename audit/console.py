@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
 
-from audit.types import Absent, AuditResult, Estimate, Measurement, Plan, Verdict
+from audit.types import Absent, AuditResult, Comparison, Estimate, Measurement, Plan, Verdict
 
 _ORDER = ("fail", "error", "inconclusive", "not_estimable", "not_applicable", "pass")
 
@@ -15,9 +15,7 @@ def plain(text: object) -> str:
 
     Audited texts and file names may hold terminal commands; none reaches the terminal.
     """
-    return "".join(
-        c if c == "\n" or c.isprintable() else f"\\u{ord(c):04x}" for c in str(text)
-    )
+    return "".join(c if c == "\n" or c.isprintable() else f"\\u{ord(c):04x}" for c in str(text))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -77,10 +75,14 @@ def planned(plan: Plan, texts: int, rate: float | None, said: str) -> str:
             continue
         calls = ("up to " if p.upper_bound else "") + f"{p.queries:,}"
         smallest = f"{min(p.mde.values()):.3f} to {max(p.mde.values()):.3f}" if p.mde else "-"
-        rows.append((p.probe, p.units, calls, smallest, ", ".join(f"{k}={v}" for k, v in p.params.items())))
+        rows.append(
+            (p.probe, p.units, calls, smallest, ", ".join(f"{k}={v}" for k, v in p.params.items()))
+        )
     total = texts + sum(p.queries for p in plan.probes)
     lines = [
-        table(("probe", "texts", "model calls", "detectable effect (80 % power)", "settings"), rows),
+        table(
+            ("probe", "texts", "model calls", "detectable effect (80 % power)", "settings"), rows
+        ),
         "",
         table(
             ("claim", "at least n", "blocking", "detectable effect"),
@@ -106,6 +108,69 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def question(name: str) -> str:
+    """Return the question a probe asks: the first line of its file."""
+    from audit.catalogue import probe_class
+
+    module = sys.modules[probe_class(name).__module__]
+    return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def described(name: str) -> str:
+    """Return a probe's question, method, source and settings."""
+    from dataclasses import MISSING, fields
+
+    from audit.catalogue import probe_class
+
+    cls = probe_class(name)
+    doc = (sys.modules[cls.__module__].__doc__ or "").strip()
+    rows = []
+    for f in fields(cls):
+        default = f.default if f.default is not MISSING else None
+        if f.default_factory is not MISSING:
+            default = f.default_factory()
+        required = f.default is MISSING and f.default_factory is MISSING
+        rows.append((f.name, f.type, "required" if required else repr(default)))
+    needs = ", ".join(sorted(cls.needs)) or "texts only"
+    settings = table(("setting", "type", "default"), rows) if rows else "No settings."
+    return f"{doc}\n\nVersion {cls.version}; needs {needs}.\n\n{settings}"
+
+
+def installed() -> str:
+    """Return what this suite found on the machine, and how to get what it did not."""
+    from audit import provenance
+    from audit.resources import Resources
+
+    found = provenance.packages()
+    packages = [(name, found.get(name, "missing")) for name in provenance.PACKAGES]
+    resources = [
+        (what, "found" if there else "missing", where if there else hint)
+        for what, there, where, hint in Resources().describe()
+    ]
+    return (
+        table(("package", "version"), packages)
+        + "\n\n"
+        + table(("resource", "", "where, or how to get it"), resources)
+    )
+
+
+def compared(comparison: Comparison) -> str:
+    """Return a comparison as a table and its sentences."""
+    rows = [
+        (
+            c.verdict.replace("_", " "),
+            c.measurement,
+            estimate(c.before),
+            estimate(c.after),
+            estimate(c.difference),
+        )
+        for c in comparison.changes
+    ]
+    said = "\n".join(plain(sentence) for sentence in comparison.words)
+    head = ("", "measurement", "before", "after", "after less before")
+    return f"{comparison.texts:,} texts in both.\n\n{table(head, rows)}\n\n{said}"
 
 
 class Display:

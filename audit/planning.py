@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audit import catalogue, corpus, decision, gates, model
+from audit import catalogue, corpus, decision, gates, model, store
 from audit.bench import Bench, Probe
 from audit.cache import Memory
 from audit.config import AuditConfig
-from audit.errors import ConfigError, Unsupported
+from audit.errors import ConfigError, ResultError, Unsupported
 from audit.journal import Journal
 from audit.resources import Resources
 from audit.scorer import Scorer
@@ -224,3 +224,24 @@ def _refuse_collisions(planned: Sequence[PlannedProbe]) -> None:
                     f"probe[{seen[name]}].",
                 )
             seen[name] = i
+
+
+def speed(prepared: Prepared, out: Path) -> tuple[float | None, str]:
+    """Return texts per second to reckon with, and where the figure comes from.
+
+    Measured by the last run in `out` where there is one; else guessed from the size of the weights,
+    for two cores of a laptop. None for a callable, whose speed nobody can tell.
+    """
+    try:
+        costs = store.read(out).telemetry.probes
+    except ResultError:
+        costs = ()
+    paid, seconds = sum(c.forwards for c in costs), sum(c.seconds for c in costs)
+    if paid > 100 and seconds > 0:
+        return paid / seconds, "measured by the last run here"
+    folder = prepared.identity.base or prepared.identity.folder
+    if folder is None:
+        return None, ""
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    # A 90-megabyte encoder reads about 150 short texts a second on two cores.
+    return 150 * 90e6 / max(size, 1_000_000), "guessed from the model's size"

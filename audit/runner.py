@@ -166,6 +166,19 @@ def rejudge(result: AuditResult) -> AuditResult:
     return replace(result, verdicts=verdicts, findings=findings.find(plan, result.runs, verdicts))
 
 
+def with_gates(result: AuditResult, config: AuditConfig) -> AuditResult:
+    """Return a stored result with the claims of another audit file in place of its own.
+
+    Raises:
+        ConfigError: If a gate matches nothing that was measured.
+    """
+    claims = gates.expand(config.gate, result.plan.probes)
+    plan = replace(
+        result.plan, claims=claims, alpha=config.audit.alpha, undecided=config.audit.undecided
+    )
+    return replace(result, plan=plan)
+
+
 def _units(prepared: Prepared, journal: Journal, out: Path) -> tuple[Mapping[str, Any], Path]:
     """Score the audited texts themselves, once; return the machine they were scored on."""
     key = digest_of(

@@ -1,0 +1,294 @@
+"""From measurements to verdicts: pass, fail, or what keeps us from saying either."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from math import isfinite
+from typing import Literal
+
+from audit.errors import ConfigError, did_you_mean
+from audit.stats import holm, interval, p_beyond
+from audit.types import (
+    Absent,
+    Claim,
+    Estimate,
+    Gate,
+    Measurement,
+    PlannedProbe,
+    ProbeRun,
+    Status,
+    Verdict,
+)
+
+Undecided = Literal["exit3", "fail", "warn"]
+PASSED, FAILED, COULD_NOT_RUN, UNDECIDED = range(4)
+_LEAST_LEVEL_P = 1e-9
+
+
+def expand(gates: Sequence[Gate], planned: Sequence[PlannedProbe]) -> tuple[Claim, ...]:
+    """Turn gates into claims: one metric, one slice, one limit each.
+
+    A gate without ``where`` speaks of every slice of its metric. A gate on a probe that cannot run
+    becomes one claim on the metric itself, so that it is judged *not_estimable* instead of
+    vanishing.
+
+    Raises:
+        ConfigError: If a gate has no limit, impossible limits, or matches nothing planned.
+    """
+    claims: list[Claim] = []
+    for position, gate in enumerate(gates):
+        at = f"gate[{position}] ({gate.metric})"
+        limits = _limits(gate, at)
+        found = _matching(gate, planned)
+        if not found:
+            raise _nothing_matches(gate, planned, at)
+        for measurement in found:
+            for side, limit in limits:
+                sign = "<=" if side == "at_most" else ">="
+                claims.append(
+                    Claim(
+                        id=f"{measurement} {sign} {limit:g}",
+                        measurement=measurement,
+                        side=side,
+                        limit=limit,
+                        gate=position,
+                        min_n=gate.min_n,
+                        severity=gate.severity,
+                        blocking=gate.blocking,
+                        optional=gate.optional,
+                    )
+                )
+    seen: dict[str, Claim] = {}
+    for claim in claims:
+        if claim.id in seen:
+            raise ConfigError(
+                f"gate[{seen[claim.id].gate}] and gate[{claim.gate}] both claim {claim.id}.",
+                hint="Drop one, or narrow it with where.",
+            )
+        seen[claim.id] = claim
+    return tuple(claims)
+
+
+def judge(
+    claims: Sequence[Claim],
+    runs: Sequence[ProbeRun],
+    *,
+    alpha: float = 0.05,
+    undecided: Undecided = "exit3",
+) -> tuple[Verdict, ...]:
+    """Hold every claim against what was measured, all at once.
+
+    A claim *fails* when the evidence that its limit is broken holds after Holm over all blocking
+    claims; it *passes* when the evidence that it is kept is as strong, unadjusted, because an audit
+    passes only if every claim does (intersection-union). Else it is *inconclusive*. A missing
+    number, a crash or too few texts are never a pass.
+
+    Args:
+        claims: What was declared.
+        runs: What was measured.
+        alpha: Chance of a false fail over the audit, and of a false pass of one claim.
+        undecided: What an undecided claim does to the exit code; it is said with the verdict there,
+            not here.
+
+    Source:
+        Holm (1979), Scand. J. Statist. 6, pp. 65-70; Berger (1982), Technometrics 24, pp. 295-300,
+        for the intersection-union test.
+    """
+    measured = {m.id: m for run in runs for m in run.measurements}
+    open_: dict[str, float] = {}
+    for claim in claims:
+        m = measured.get(claim.measurement)
+        if claim.blocking and m is not None and _judgeable(claim, m, runs):
+            assert isinstance(m.value, Estimate)
+            open_[claim.id] = _p_break(claim, m.value)
+    adjusted = dict(zip(open_, holm(list(open_.values())), strict=True))
+    m_family = len(open_)
+    return tuple(
+        _verdict(claim, measured.get(claim.measurement), runs, adjusted, m_family, alpha)
+        for claim in claims
+    )
+
+
+def exit_code(
+    verdicts: Iterable[Verdict], runs: Iterable[ProbeRun] = (), *, undecided: Undecided = "exit3"
+) -> int:
+    """Return the exit code of an audit; of several that apply, the lowest of 1, 2, 3.
+
+    1: a blocking, unwaived claim failed (or is undecided under ``undecided = "fail"``). 2: a probe
+    behind one crashed. 3: one is undecided or has no number, unless ``undecided = "warn"``.
+    """
+    counted = [v for v in verdicts if v.claim.blocking and not v.waived_by]
+    statuses = {v.status for v in counted}
+    open_ = bool(statuses & {"inconclusive", "not_estimable"})
+    if "fail" in statuses or (open_ and undecided == "fail"):
+        return FAILED
+    if "error" in statuses:
+        return COULD_NOT_RUN
+    return UNDECIDED if open_ and undecided == "exit3" else PASSED
+
+
+def _limits(gate: Gate, at: str) -> list[tuple[Literal["at_most", "at_least"], float]]:
+    if gate.no_worse_than is not None or gate.margin is not None:
+        raise ConfigError(
+            f"{at} compares with a baseline, which this version cannot do yet.",
+            hint="Set at_most or at_least.",
+        )
+    limits: list[tuple[Literal["at_most", "at_least"], float]] = []
+    if gate.at_most is not None:
+        limits.append(("at_most", gate.at_most))
+    if gate.at_least is not None:
+        limits.append(("at_least", gate.at_least))
+    if not limits:
+        raise ConfigError(f"{at} has no limit.", hint="Set at_most, at_least or both.")
+    if not all(isfinite(limit) for _, limit in limits):
+        raise ConfigError(f"{at} has a limit that is not a finite number.")
+    if len(limits) == 2 and limits[1][1] > limits[0][1]:
+        raise ConfigError(f"{at} wants at least {limits[1][1]:g} and at most {limits[0][1]:g}.")
+    if gate.min_n < 1:
+        raise ConfigError(f"{at} has min_n = {gate.min_n}; it must be at least 1.")
+    return limits
+
+
+def _matching(gate: Gate, planned: Sequence[PlannedProbe]) -> list[str]:
+    found = []
+    for probe in planned:
+        for name in probe.measurements:
+            metric, where = split(name)
+            if fnmatchcase(metric, gate.metric) and _within(gate.where, where):
+                found.append(name)
+        if probe.not_run and gate.metric.split(".")[0] == probe.probe:
+            found.append(gate.metric)
+    return list(dict.fromkeys(found))
+
+
+def _within(pattern: Mapping[str, str], where: Mapping[str, str]) -> bool:
+    return all(k in where and fnmatchcase(where[k], v) for k, v in pattern.items())
+
+
+def split(measurement: str) -> tuple[str, dict[str, str]]:
+    """Return metric and slice of a measurement id, unquoted.
+
+    >>> split("swaps.flip_rate[axis=gender]")
+    ('swaps.flip_rate', {'axis': 'gender'})
+    """
+    from urllib.parse import unquote
+
+    metric, bracket, inner = measurement.partition("[")
+    if not bracket:
+        return metric, {}
+    pairs = (part.partition("=") for part in inner.removesuffix("]").split(","))
+    return metric, {unquote(k): unquote(v) for k, _, v in pairs}
+
+
+def _nothing_matches(gate: Gate, planned: Sequence[PlannedProbe], at: str) -> ConfigError:
+    names = [name for probe in planned for name in probe.measurements]
+    metrics = sorted({split(name)[0] for name in names})
+    if not metrics:
+        return ConfigError(f"{at} matches nothing: no probe is declared.", hint="Add a [[probe]].")
+    slices = sorted(
+        {
+            ", ".join(f"{k} = {v}" for k, v in split(name)[1].items())
+            for name in names
+            if fnmatchcase(split(name)[0], gate.metric)
+        }
+    )
+    if slices:
+        return ConfigError(
+            f"{at} matches no slice: where = {dict(gate.where)}.",
+            hint=f"The slices of {gate.metric} are: {'; '.join(s or 'all texts' for s in slices)}.",
+        )
+    return ConfigError(
+        f"{at} matches nothing that would be measured.", hint=did_you_mean(gate.metric, metrics)
+    )
+
+
+def _run_of(claim: Claim, runs: Sequence[ProbeRun]) -> ProbeRun | None:
+    """Return the run a claim speaks of: the one that measured it, else one that should have."""
+    mine = [run for run in runs if run.probe == claim.measurement.split(".")[0]]
+    for run in mine:
+        if any(m.id == claim.measurement for m in run.measurements):
+            return run
+    return next((run for run in mine if run.error or run.not_run), mine[0] if mine else None)
+
+
+def _judgeable(claim: Claim, m: Measurement, runs: Sequence[ProbeRun]) -> bool:
+    state = _run_of(claim, runs)
+    crashed = state is not None and bool(state.error)
+    return isinstance(m.value, Estimate) and m.value.n >= claim.min_n and not crashed
+
+
+def _p_break(claim: Claim, e: Estimate) -> float:
+    return p_beyond(e, claim.limit, "above" if claim.side == "at_most" else "below")
+
+
+def _p_keep(claim: Claim, e: Estimate) -> float:
+    return p_beyond(e, claim.limit, "below" if claim.side == "at_most" else "above")
+
+
+def _verdict(
+    claim: Claim,
+    m: Measurement | None,
+    runs: Sequence[ProbeRun],
+    adjusted: Mapping[str, float],
+    family: int,
+    alpha: float,
+) -> Verdict:
+    state = _run_of(claim, runs)
+    blank = Verdict(claim=claim, status="not_estimable", m=family, because="")
+    if state is not None and state.error:
+        return replace(blank, status="error", because=f"the probe did not finish: {state.error}")
+    if state is None or state.not_run:
+        why = state.not_run if state else "no such probe was run"
+        return replace(blank, because=f"the probe was not run: {why}")
+    if m is None:
+        return replace(blank, because="it was planned, but nothing was measured")
+    if isinstance(m.value, Absent):
+        empty = claim.optional and m.used == 0
+        status: Status = "not_applicable" if empty else "not_estimable"
+        return replace(blank, status=status, n=m.used, because=m.value.reason)
+    e = m.value
+    shared = replace(blank, value=e.value, n=e.n)
+    if e.n < claim.min_n:
+        return replace(
+            shared,
+            interval=(e.low, e.high),
+            interval_level=e.level,
+            because=f"{e.n} independent texts, and the gate asks for {claim.min_n}",
+        )
+    p_break, p_keep = _p_break(claim, e), _p_keep(claim, e)
+    p_holm = adjusted.get(claim.id, p_break)
+    shared = replace(shared, p_break=p_break, p_break_adjusted=p_holm, p_keep=p_keep)
+    if p_holm <= alpha:
+        # Holm compares this claim's own p with alpha over the number still in the running.
+        step = p_holm / p_break if p_break > 0 else float(family or 1)
+        level = 1 - 2 * max(_LEAST_LEVEL_P, alpha / max(1.0, step))
+        return _decided(
+            shared,
+            e,
+            "fail",
+            level,
+            f"the limit is broken beyond the noise (p = {p_holm:.2g} of m = "
+            f"{family}, alpha {alpha:g})",
+        )
+    if p_keep <= alpha:
+        return _decided(
+            shared,
+            e,
+            "pass",
+            1 - 2 * alpha,
+            f"the limit is kept beyond the noise (p = {p_keep:.2g})",
+        )
+    mde = f"; a difference under {e.mde:.3f} could not be seen" if e.mde is not None else ""
+    return _decided(
+        shared, e, "inconclusive", 1 - 2 * alpha, f"the interval crosses the limit{mde}"
+    )
+
+
+def _decided(blank: Verdict, e: Estimate, status: Status, level: float, because: str) -> Verdict:
+    return replace(
+        blank,
+        status=status,
+        interval=interval(e, level),
+        interval_level=level,
+        because=because,
+    )

@@ -1,0 +1,427 @@
+"""Uncertainty. Every function returns an `Estimate`, or an `Absent` that says why there is none."""
+
+from collections.abc import Callable, Sequence
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.intervals import interval, interval_of, p_beyond
+from audit.power import mde_difference, mde_mean, mde_paired, mde_share
+from audit.types import (
+    Absent,
+    Counts,
+    Estimate,
+    Floats,
+    Means,
+    Pairs,
+    Quantiles,
+    TwoCounts,
+)
+
+__all__ = [
+    "benjamini_hochberg",
+    "bootstrap",
+    "clopper_pearson",
+    "difference",
+    "difference_of_means",
+    "holm",
+    "interval",
+    "mcnemar",
+    "mde_difference",
+    "mde_mean",
+    "mde_paired",
+    "mde_share",
+    "mean",
+    "p_beyond",
+    "paired_difference",
+    "share",
+    "sign_flip",
+]
+
+EMPTY = Absent(code="empty", reason="no text was left to measure")
+_PROBS = tuple(
+    float(p)
+    for p in np.unique(
+        np.concatenate(
+            [np.linspace(0, 1, 201), np.geomspace(1e-4, 0.01, 20), 1 - np.geomspace(1e-4, 0.01, 20)]
+        )
+    )
+)
+
+
+def share(hits: int, n: int, *, level: float = 0.95) -> Estimate | Absent:
+    """Estimate a proportion with Wilson's score interval.
+
+    Args:
+        hits: Units with the property, in ``0..n``.
+        n: Units observed, each counted once.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The share in [0, 1]; `Absent` ("empty") when ``n == 0``, ("invalid") for impossible counts.
+
+    Source:
+        Wilson (1927), JASA 22(158), pp. 209-212; recommended over the Wald interval by
+        Brown, Cai & DasGupta (2001), doi:10.1214/ss/1009213286.
+    """
+    return _share(hits, n, "wilson", level)
+
+
+def clopper_pearson(hits: int, n: int, *, level: float = 0.95) -> Estimate | Absent:
+    """Estimate a proportion with an interval that covers at least as often as it says.
+
+    Source:
+        Clopper & Pearson (1934), Biometrika 26(4), pp. 404-413.
+    """
+    return _share(hits, n, "clopper-pearson", level)
+
+
+def difference(
+    hits: int, n: int, other_hits: int, other_n: int, *, level: float = 0.95
+) -> Estimate | Absent:
+    """Estimate how much larger one proportion is than another, independent one.
+
+    Returns:
+        ``hits/n - other_hits/other_n``, signed, in [-1, 1]; `Absent` when either side is empty. `n`
+        of the estimate is the smaller side, which is what limits it.
+
+    Source:
+        Newcombe (1998), Statistics in Medicine 17, pp. 873-890, method 10.
+    """
+    if n == 0 or other_n == 0:
+        side = "the group" if n == 0 else "its comparison"
+        return Absent(code="empty", reason=f"{side} has no text")
+    if not (0 <= hits <= n and 0 <= other_hits <= other_n):
+        return Absent(code="invalid", reason="more hits than texts")
+    basis = TwoCounts(hits=int(hits), n=int(n), other_hits=int(other_hits), other_n=int(other_n))
+    return _estimate(
+        hits / n - other_hits / other_n,
+        basis,
+        "newcombe",
+        min(n, other_n),
+        level,
+        mde=mde_difference(n, other_n, (hits + other_hits) / (n + other_n)),
+    )
+
+
+def paired_difference(n: int, b: int, c: int, *, level: float = 0.95) -> Estimate | Absent:
+    """Estimate a net change over `n` pairs of which `b` went one way and `c` the other.
+
+    Returns:
+        ``(b - c) / n``, in [-1, 1], with Tango's score interval.
+
+    Source:
+        Tango (1998), Statistics in Medicine 17, pp. 891-908.
+    """
+    if n == 0:
+        return EMPTY
+    if b < 0 or c < 0 or b + c > n:
+        return Absent(code="invalid", reason="more changes than pairs")
+    return _estimate(
+        (b - c) / n,
+        Pairs(n=int(n), b=int(b), c=int(c)),
+        "tango",
+        n,
+        level,
+        mde=mde_paired(n, (b + c) / n),
+    )
+
+
+def mcnemar(b: int, c: int) -> float | Absent:
+    """Return the exact two-sided p-value that changes go both ways alike.
+
+    `Absent` when nothing changed: then there is nothing to test, which is no proof of anything.
+
+    Source:
+        McNemar (1947), Psychometrika 12(2), pp. 153-157; exact binomial form.
+    """
+    if b + c == 0:
+        return Absent(code="no_change", reason="no pair changed")
+    from scipy.stats import binomtest
+
+    return float(binomtest(int(b), int(b + c), 0.5).pvalue)
+
+
+def mean(
+    values: Sequence[float] | Floats,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    level: float = 0.95,
+) -> Estimate | Absent:
+    """Estimate the mean of units that are independent, or independent between clusters only.
+
+    Args:
+        values: One number per text, shape ``(n,)``.
+        clusters: Cluster of each text; None: a cluster of its own. The mean is over texts; its
+            error that of the cluster totals (a ratio estimate), with clusters - 1 degrees of
+            freedom.
+        low: Least value a number can take, if it has one; the interval stays inside.
+        high: Greatest value, likewise.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The mean; `Absent` for fewer than two independent units or numbers that are not finite. When
+        no value differs from another, the error cannot be read off the data: the interval is then
+        as wide as if one more unit, unseen so far, could lie at the far end of the range.
+
+    Source:
+        Cameron & Miller (2015), Journal of Human Resources 50(2), section II; Hanley & Lippman-Hand
+        (1983), JAMA 249(13), for the constant case (rule of three).
+    """
+    x = np.asarray(values, dtype=np.float64).ravel()
+    if x.size == 0:
+        return EMPTY
+    if not np.isfinite(x).all():
+        return Absent(code="not_finite", reason="a value is not a finite number")
+    totals, sizes = _by_cluster(x, clusters)
+    groups = len(totals)
+    if groups < 2:
+        return Absent(code="too_few", reason="fewer than two independent units")
+    value = float(x.mean())
+    residuals = totals - value * sizes
+    variance = groups / (groups - 1) * float(residuals @ residuals) / x.size**2
+    se = sqrt(variance)
+    if se < 1e-12 * max(1.0, abs(value)):
+        spread = _range(low, high)
+        if spread is None:
+            return Absent(code="no_variation", reason="all values are the same")
+        # The share of units that could differ unseen, with the chance that 95 % leave open.
+        se = spread * (1 - 0.05 ** (1 / groups)) / 1.96
+    naive = float(x.var(ddof=1)) / x.size if x.size > 1 else 0.0
+    effective = None
+    if clusters is not None and groups < x.size and variance > 0:
+        effective = float(min(x.size, max(1.0, x.size * naive / variance)))
+    basis = Means(mean=value, se=se, df=float(groups - 1), low=low, high=high)
+    return _estimate(
+        value,
+        basis,
+        "t" if groups == x.size else "cluster-t",
+        groups,
+        level,
+        mde=2.8 * se,
+        n_effective=effective,
+    )
+
+
+def difference_of_means(
+    values: Sequence[float] | Floats,
+    member: Sequence[bool] | NDArray[np.bool_],
+    clusters: Sequence[str | None] | None = None,
+    *,
+    level: float = 0.95,
+) -> Estimate | Absent:
+    """Estimate the mean of members less the mean of the others, clusters shared or not.
+
+    Args:
+        values: One number per text, shape ``(n,)``.
+        member: Which texts are members.
+        clusters: As in `mean`; a cluster may have texts on both sides.
+
+    Returns:
+        The signed difference; `n` is the number of clusters on the smaller side.
+
+    Source:
+        Cameron & Miller (2015), section II: cluster-robust variance of the difference.
+    """
+    x, inside = np.asarray(values, np.float64).ravel(), np.asarray(member, bool).ravel()
+    if inside.all() or not inside.any():
+        return Absent(code="empty", reason="one side has no text")
+    if not np.isfinite(x).all():
+        return Absent(code="not_finite", reason="a value is not a finite number")
+    names = _names(len(x), clusters)
+    _, index = np.unique(names, return_inverse=True)
+    groups = int(index.max()) + 1
+    sides = [len(np.unique(index[inside])), len(np.unique(index[~inside]))]
+    if min(sides) < 2:
+        return Absent(code="too_few", reason="one side has fewer than two independent units")
+    a, b = float(x[inside].mean()), float(x[~inside].mean())
+    influence = np.where(inside, (x - a) / inside.sum(), -(x - b) / (~inside).sum())
+    totals = np.bincount(index, influence, groups)
+    se = sqrt(groups / (groups - 1) * float(totals @ totals))
+    if se == 0:
+        return Absent(code="no_variation", reason="all values on each side are the same")
+    basis = Means(mean=a - b, se=se, df=float(min(sides) - 1), low=None, high=None)
+    return _estimate(a - b, basis, "cluster-t", min(sides), level, mde=2.8 * se)
+
+
+def sign_flip(
+    values: Sequence[float] | Floats,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    rng: np.random.Generator | None = None,
+    resamples: int = 20_000,
+) -> float | Absent:
+    """Return the two-sided p-value that paired differences are symmetric around zero.
+
+    Exact up to 2^16 sign patterns; beyond, a sample with ``(b + 1) / (m + 1)``, never 0.
+
+    Source:
+        Phipson & Smyth (2010), SAGMB 9(1) 39.
+    """
+    x = np.asarray(values, np.float64).ravel()
+    if x.size == 0:
+        return EMPTY
+    if not np.isfinite(x).all():
+        return Absent(code="not_finite", reason="a value is not a finite number")
+    totals, _ = _by_cluster(x, clusters)
+    totals = totals[totals != 0]
+    if totals.size == 0:
+        return Absent(code="no_change", reason="no pair differs")
+    observed = abs(totals.sum()) * (1 - 1e-12)
+    if totals.size <= 16:
+        signs = np.array(np.meshgrid(*[[-1, 1]] * totals.size)).reshape(totals.size, -1)
+        return float(np.mean(np.abs(totals @ signs) >= observed))
+    rng = rng or np.random.default_rng(0)
+    hits, done = 0, 0
+    while done < resamples:
+        some = min(2000, resamples - done)
+        signs = rng.integers(0, 2, size=(some, totals.size)) * 2 - 1
+        hits += int(np.sum(np.abs(signs @ totals) >= observed))
+        done += some
+    return (hits + 1) / (resamples + 1)
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.float64]], Any],
+    n: int,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> Estimate | Absent:
+    """Estimate any statistic of weighted texts by the percentile bootstrap over clusters.
+
+    Args:
+        statistic: Maps weights, shape ``(r, n)`` (how often each text was drawn), to ``r`` numbers.
+            NaN means 'undefined on this resample', e.g. a group that was not drawn.
+        n: Texts.
+        clusters: As in `mean`: whole clusters are drawn.
+        rng: Source of the resamples.
+        resamples: Number of resamples.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The estimate; `Absent` when the statistic is undefined on the data itself or on more than
+        one resample in twenty: an interval over the lucky rest would be too narrow.
+
+    Source:
+        Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 13.
+    """
+    if n == 0:
+        return EMPTY
+    _, index = np.unique(_names(n, clusters), return_inverse=True)
+    groups = int(index.max()) + 1
+    if groups < 2:
+        return Absent(code="too_few", reason="fewer than two independent units")
+    value = float(np.asarray(statistic(np.ones((1, n))), dtype=float).ravel()[0])
+    if not isfinite(value):
+        return Absent(code="undefined", reason="the statistic is undefined on these texts")
+    draws: list[Floats] = []
+    step = max(1, 4_000_000 // n)
+    for start in range(0, resamples, step):
+        some = min(step, resamples - start)
+        weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=some)
+        draws.append(np.asarray(statistic(weights[:, index].astype(float)), float).ravel())
+    drawn = np.concatenate(draws)
+    undefined = ~np.isfinite(drawn)
+    if undefined.mean() > 0.05:
+        return Absent(code="unstable", reason="undefined on more than one resample in twenty")
+    values = np.quantile(drawn[~undefined], _PROBS)
+    basis = Quantiles(probs=_PROBS, values=tuple(float(v) for v in values))
+    return _estimate(
+        value, basis, "bootstrap", groups, level, mde=2.8 * float(drawn[~undefined].std())
+    )
+
+
+def holm(ps: Sequence[float]) -> Floats:
+    """Return p-values adjusted so that the chance of any false one is bounded.
+
+    Source:
+        Holm (1979), Scandinavian Journal of Statistics 6, pp. 65-70.
+    """
+    p = _ps(ps)
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * np.arange(len(p), 0, -1)
+    out = np.empty_like(p)
+    out[order] = np.minimum(1.0, np.maximum.accumulate(steps)) if len(p) else steps
+    return out
+
+
+def benjamini_hochberg(ps: Sequence[float]) -> Floats:
+    """Return p-values adjusted so that the expected share of false ones is bounded.
+
+    Source:
+        Benjamini & Hochberg (1995), JRSS B 57, pp. 289-300.
+    """
+    p = _ps(ps)
+    m = len(p)
+    if m == 0:
+        return p
+    order = np.argsort(-p, kind="stable")
+    steps = p[order] * m / np.arange(m, 0, -1)
+    out = np.empty_like(p)
+    out[order] = np.minimum(1.0, np.minimum.accumulate(steps))
+    return out
+
+
+def _share(hits: int, n: int, method: str, level: float) -> Estimate | Absent:
+    if n == 0:
+        return EMPTY
+    if not 0 <= hits <= n:
+        return Absent(code="invalid", reason="more hits than texts")
+    basis = Counts(hits=int(hits), n=int(n))
+    return _estimate(hits / n, basis, method, n, level, mde=mde_share(n, hits / n or 1 / n))
+
+
+def _estimate(
+    value: float,
+    basis: Any,
+    method: str,
+    n: int,
+    level: float,
+    *,
+    mde: float | None = None,
+    n_effective: float | None = None,
+) -> Estimate:
+    low, high = interval_of(value, basis, method, level)
+    return Estimate(
+        value=value,
+        low=low,
+        high=high,
+        n=int(n),
+        n_effective=n_effective,
+        level=level,
+        method=method,
+        mde=mde,
+        basis=basis,
+    )
+
+
+def _by_cluster(x: Floats, clusters: Sequence[str | None] | None) -> tuple[Floats, Floats]:
+    _, index = np.unique(_names(len(x), clusters), return_inverse=True)
+    return np.bincount(index, x), np.asarray(np.bincount(index), np.float64)
+
+
+def _names(n: int, clusters: Sequence[str | None] | None) -> NDArray[Any]:
+    if clusters is None or len(clusters) == 0:
+        return np.arange(n)
+    # A text without a cluster is one of its own; the mark keeps it from sharing another's name.
+    return np.array(
+        [f"c{name}" if name is not None else f"t{i}" for i, name in enumerate(clusters)]
+    )
+
+
+def _range(low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else high - low
+
+
+def _ps(ps: Sequence[float]) -> Floats:
+    p = np.asarray(ps, dtype=np.float64)
+    if not np.isfinite(p).all():
+        raise ValueError("a p-value is not a finite number; leave absent ones out and count them")
+    return p
