@@ -63,7 +63,9 @@ def demo(
 @app.command()
 def init(
     model: Annotated[str, typer.Argument(help="Folder, hub id, or file.py:callable.")],
-    data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL or Parquet file, or hub:owner/name.")],
+    data: Annotated[
+        str, typer.Argument(help="CSV, TSV, JSONL or Parquet file, or hub:owner/name.")
+    ],
     out: Annotated[Path, typer.Option(help="Where to write the audit file.")] = Path("audit.toml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
 ) -> int:
@@ -73,7 +75,9 @@ def init(
     from audit.setup import audit_file
 
     if out.exists() and not force:
-        raise ConfigError(f"{out} exists already.", hint="Choose another name with --out, or --force.")
+        raise ConfigError(
+            f"{out} exists already.", hint="Choose another name with --out, or --force."
+        )
     write_text(out, audit_file(model, data, out.parent))
     print(f"{out} is written. Read it, then: evenhand plan {out}")
     return 0

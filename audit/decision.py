@@ -117,3 +117,12 @@ def correct(rule: Decision, decided: Decided, examples: tuple[Example, ...]) -> 
             dtype=np.int64,
         )
     return np.asarray(decided.label == truth)
+
+
+def decided_at(decided: Decided, index: NDArray[np.intp]) -> Decided:
+    """Return the decisions on some of the texts, in the order of `index`."""
+    return Decided(
+        label=decided.label[index],
+        favourable=decided.favourable[index],
+        score=decided.score[index],
+    )

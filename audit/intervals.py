@@ -62,6 +62,11 @@ def p_beyond(estimate: Estimate, limit: float, side: Side) -> float:
     if isinstance(basis, Means):
         from scipy.special import stdtr
 
+        # Beyond the border of what the quantity can be, nothing is left to chance.
+        if side == "above" and basis.low is not None and limit < basis.low:
+            return 0.0
+        if side == "below" and basis.high is not None and limit > basis.high:
+            return 0.0
         distance = abs(basis.mean - limit) / basis.se
         return float(stdtr(basis.df, -distance))
     # Found by halving the level at which the interval just reaches the limit.

@@ -404,7 +404,7 @@ def _estimate(
 
 def _by_cluster(x: Floats, clusters: Sequence[str | None] | None) -> tuple[Floats, Floats]:
     _, index = np.unique(_names(len(x), clusters), return_inverse=True)
-    return np.bincount(index, x), np.asarray(np.bincount(index), np.float64)
+    return np.bincount(index, x).astype(np.float64), np.bincount(index).astype(np.float64)
 
 
 def _names(n: int, clusters: Sequence[str | None] | None) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from audit.borders import read_json, write_json
 from audit.checkpoint import file_digest
-from audit.decision import Decided, correct
+from audit.decision import Decided, correct, decided_at
 from audit.errors import DataError, ResultError
 from audit.files import write_atomically, write_text
 from audit.seeding import stream
@@ -70,7 +70,7 @@ def read(path: Path) -> AuditResult:
             f"{file} has schema {schema!r}; this version reads schema 1.",
             hint="Read it with the version that wrote it, or run the audit again.",
         )
-    return cast(AuditResult, read_json(AuditResult, text, error=ResultError, at=file.name))
+    return read_json(AuditResult, text, error=ResultError, at=file.name)
 
 
 def digest(result: AuditResult) -> str:
@@ -106,11 +106,7 @@ def write_units(
     labelled = [i for i, e in enumerate(examples) if e.label is not None]
     right: list[bool | None] = [None] * len(examples)
     if labelled:
-        part = Decided(
-            label=decided.label[labelled],
-            favourable=decided.favourable[labelled],
-            score=decided.score[labelled],
-        )
+        part = decided_at(decided, np.asarray(labelled, dtype=np.intp))
         for i, hit in zip(
             labelled, correct(decision, part, tuple(examples[i] for i in labelled)), strict=True
         ):

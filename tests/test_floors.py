@@ -20,7 +20,7 @@ FLOORS = [
         *("scorer", "lockstep", "attacks", "corpus", "gates", "compare", "store", "journal"),
         *("config", "attribution", "training", "fit", "augment", "testing", "report", "findings"),
     },
-    {"bench"},
+    {"bench", "perturbation"},
     {"catalogue"},
     {"runner", "planning", "retrain", "setup", "demo"},
     {"cli", "console"},

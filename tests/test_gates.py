@@ -1,0 +1,228 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit import stats
+from audit.errors import ConfigError
+from audit.gates import exit_code, expand, judge, split
+from audit.types import (
+    Absent,
+    Gate,
+    Measurement,
+    PlannedProbe,
+    ProbeRun,
+    Skip,
+    Verdict,
+    measurement_id,
+)
+
+PLANNED = PlannedProbe(
+    probe="typos", version="1", params={}, units=1, queries=2, measurements=("typos.flip_rate",)
+)
+
+
+def run(value, eligible=1000, **more):
+    m = Measurement(
+        id="typos.flip_rate",
+        metric="flip_rate",
+        value=value,
+        unit="share",
+        eligible=eligible,
+        left_out=(Skip(reason="x", count=eligible),) if isinstance(value, Absent) else (),
+    )
+    return ProbeRun(probe="typos", version="1", params={}, measurements=(m,), **more)
+
+
+def verdict(value, *, gate=None, **more) -> Verdict:
+    gate = gate or Gate(metric="typos.flip_rate", at_most=0.10)
+    (found,) = judge(expand([gate], [PLANNED]), [run(value, **more)])
+    return found
+
+
+NO_NUMBER = Absent(code="empty", reason="no text was left")
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "status"),
+    [
+        (stats.share(20, 1000), {}, "pass"),
+        (stats.share(84, 1000), {}, "pass"),
+        (stats.share(95, 1000), {}, "inconclusive"),
+        (stats.share(105, 1000), {}, "inconclusive"),
+        (stats.share(150, 1000), {}, "fail"),
+        (stats.share(0, 29), {}, "not_estimable"),
+        (stats.share(29, 29), {}, "not_estimable"),
+        (NO_NUMBER, {}, "not_estimable"),
+        (stats.share(20, 1000), {"error": "out of memory"}, "error"),
+        (stats.share(150, 1000), {"error": "out of memory"}, "error"),
+    ],
+    ids="below,just below,across,across above,above,few,few above,none,crashed,crashed above".split(
+        ","
+    ),
+)
+def test_only_evidence_passes_or_fails(value, more, status):
+    assert verdict(value, **more).status == status
+
+
+def test_at_least_is_the_mirror():
+    gate = Gate(metric="typos.flip_rate", at_least=0.10)
+    found = [verdict(stats.share(k, 1000), gate=gate).status for k in (20, 95, 150)]
+    assert found == ["fail", "inconclusive", "pass"]
+
+
+def test_an_empty_slice_is_excused_only_where_the_gate_says_so():
+    gate = Gate(metric="typos.flip_rate", at_most=0.1, optional=True)
+    assert verdict(NO_NUMBER, gate=gate).status == "not_applicable"
+
+
+def test_a_probe_that_could_not_run_is_not_a_pass():
+    planned = replace(PLANNED, measurements=(), not_run="no WordNet")
+    claims = expand([Gate(metric="typos.flip_rate", at_most=0.1)], [planned])
+    lost = ProbeRun(probe="typos", version="1", params={}, not_run="no WordNet")
+    (found,) = judge(claims, [lost])
+    assert (found.status, exit_code([found])) == ("not_estimable", 3)
+    assert "no WordNet" in found.because
+
+
+def test_the_interval_that_decided_is_printed():
+    passed, failed = verdict(stats.share(20, 1000)), verdict(stats.share(150, 1000))
+    assert passed.interval_level == pytest.approx(0.90)
+    assert passed.interval[1] < 0.10 < failed.interval[0]
+
+
+def test_holm_spares_a_lone_p_of_many():
+    """One of twenty slices just beyond its limit is what chance does."""
+    names = [f"g.rate[x={i}]" for i in range(20)]
+    planned = replace(PLANNED, probe="g", measurements=tuple(names))
+    claims = expand([Gate(metric="g.rate", at_most=0.10)], [planned])
+
+    def judged(hits):
+        ms = [
+            Measurement(
+                id=name,
+                metric="rate",
+                where={"x": str(i)},
+                value=stats.share(hits if i == 3 else 80, 1000),
+                unit="",
+                eligible=1000,
+            )
+            for i, name in enumerate(names)
+        ]
+        one = ProbeRun(probe="g", version="1", params={}, measurements=tuple(ms))
+        return judge(claims, [one])[3]
+
+    assert verdict(stats.share(118, 1000)).status == "fail"
+    assert judged(118).status == "inconclusive"
+    far = judged(140)
+    assert far.status == "fail" and far.m == 20
+    assert far.interval[0] > 0.10 and far.interval_level > 0.99
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (Gate(metric="typos.flip_rat", at_most=0.1), "matches nothing"),
+        (Gate(metric="typos.flip_rate"), "has no limit"),
+        (Gate(metric="typos.flip_rate", at_most=0.1, at_least=0.2), "at least 0.2 and at most 0.1"),
+        (Gate(metric="typos.flip_rate", at_most=0.1, where={"sex": "f"}), "matches no slice"),
+        (Gate(metric="typos.flip_rate", no_worse_than="baseline", margin=0.02), "a baseline"),
+        (Gate(metric="typos.flip_rate", at_most=0.1, min_n=0), "min_n"),
+    ],
+)
+def test_a_gate_that_cannot_be_judged_is_refused_before_the_run(gate, said):
+    with pytest.raises(ConfigError, match=said):
+        expand([gate], [PLANNED])
+
+
+def test_a_slice_survives_its_id():
+    where = {"sex": "f,m=[x]%", "a b": "ü\n"}
+    assert split(measurement_id("p", "m", where)) == ("p.m", where)
+
+
+EXITS = [
+    ({"pass"}, "exit3", 0),
+    ({"pass", "fail"}, "exit3", 1),
+    ({"fail", "error", "inconclusive"}, "exit3", 1),
+    ({"error", "inconclusive"}, "exit3", 2),
+    ({"inconclusive", "pass"}, "exit3", 3),
+    ({"not_estimable"}, "exit3", 3),
+    ({"not_applicable", "pass"}, "exit3", 0),
+    ({"inconclusive"}, "fail", 1),
+    ({"inconclusive", "error"}, "fail", 1),
+    ({"inconclusive"}, "warn", 0),
+    ({"error"}, "warn", 2),
+    (set(), "exit3", 0),
+]
+
+
+@pytest.mark.parametrize(("statuses", "undecided", "code"), EXITS)
+def test_the_lowest_code_that_applies_wins(statuses, undecided, code):
+    claim = expand([Gate(metric="typos.flip_rate", at_most=0.1)], [PLANNED])[0]
+    found = [Verdict(claim=claim, status=s, m=1, because="") for s in statuses]
+    assert exit_code(found, undecided=undecided) == code
+    unblocked = replace(claim, blocking=False)
+    assert exit_code([replace(v, claim=unblocked) for v in found], undecided=undecided) == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 200), st.floats(0, 1), st.floats(0.01, 0.99), st.integers(2, 9))
+def test_fewer_texts_never_turn_undecided_into_a_verdict(n, share, limit, times):
+    gate = Gate(metric="typos.flip_rate", at_most=limit, min_n=1)
+    few, many = stats.share(round(share * n), n), stats.share(round(share * n) * times, n * times)
+    before, after = (verdict(e, gate=gate, eligible=e.n).status for e in (many, few))
+    if before == "inconclusive":
+        assert after == "inconclusive"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=5))
+def test_a_crash_never_improves_the_exit_code(hits):
+    planned = replace(
+        PLANNED, measurements=tuple(f"typos.flip_rate[x={i}]" for i in range(len(hits)))
+    )
+    claims = expand([Gate(metric="typos.flip_rate", at_most=0.1)], [planned])
+    ms = tuple(
+        Measurement(
+            id=f"typos.flip_rate[x={i}]",
+            metric="flip_rate",
+            where={"x": str(i)},
+            value=stats.share(h, 1000),
+            unit="",
+            eligible=1000,
+        )
+        for i, h in enumerate(hits)
+    )
+    good = ProbeRun(probe="typos", version="1", params={}, measurements=ms)
+    worse = replace(good, error="crashed")
+    before, after = (exit_code(judge(claims, [r])) for r in (good, worse))
+    assert not (before != 0 and after == 0)
+
+
+def test_equal_groups_raise_a_fail_in_at_most_one_audit_in_twenty():
+    """Ten equal groups, gates as a user would write them, through expand and judge."""
+    from scipy.stats import binomtest
+
+    names = tuple(f"g.gap[x={i}]" for i in range(10))
+    planned = replace(PLANNED, probe="g", measurements=names)
+    claims = expand([Gate(metric="g.gap", at_most=0.0, at_least=-0.0)], [planned])
+    rng, fails, audits = np.random.default_rng(1), 0, 1000
+    for _ in range(audits):
+        hits = rng.binomial(100, 0.4, size=10)
+        ms = tuple(
+            Measurement(
+                id=name,
+                metric="gap",
+                where={"x": str(i)},
+                value=stats.difference(int(hits[i]), 100, int(hits.sum() - hits[i]), 900),
+                unit="",
+                eligible=1000,
+            )
+            for i, name in enumerate(names)
+        )
+        one = ProbeRun(probe="g", version="1", params={}, measurements=ms)
+        fails += any(v.status == "fail" for v in judge(claims, [one]))
+    assert binomtest(fails, audits).proportion_ci(0.95, "exact").low <= 0.05
+    assert fails > 0
