@@ -71,13 +71,17 @@ class DiskCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._secret = _secret(path.with_suffix(".key"))
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        except (sqlite3.Error, OSError) as problem:
+            raise self._broken(problem) from problem
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             # WAL with NORMAL loses no consistency on power loss, only the newest commits.
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS score (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
             )
-        except (sqlite3.Error, OSError) as problem:
+        except sqlite3.Error as problem:
+            self._db.close()
             raise self._broken(problem) from problem
         self._near: dict[bytes, Floats] = {}
 

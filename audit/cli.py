@@ -26,13 +26,13 @@ def main(argv: list[str] | None = None) -> int:
 
     1 comes from gates alone; 2 is bad input, an interrupt or a bug; 3 an undecided gate.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    handlers = {name: signal.signal(name, _stop) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         code = app(argv, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except AuditError as problem:
         _complain(problem, problem.hint)
-    except KeyboardInterrupt:
+    except Stopped:
         _complain("Interrupted.", "Finished work is kept: the same command goes on from here.")
     except OSError as problem:
         from audit.files import cannot_write
@@ -41,6 +41,9 @@ def main(argv: list[str] | None = None) -> int:
         _complain(error, error.hint)
     except Exception as problem:
         return _unexpected(problem)
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
     return COULD_NOT_RUN
 
 
@@ -261,8 +264,12 @@ def doctor() -> int:
     return 0
 
 
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, which the parser below would end with code 130."""
+
+
 def _stop(*_: object) -> None:
-    raise KeyboardInterrupt
+    raise Stopped
 
 
 def _complain(problem: object, hint: str) -> None:

@@ -146,8 +146,8 @@ def installed() -> str:
     found = provenance.packages()
     packages = [(name, found.get(name, "missing")) for name in provenance.PACKAGES]
     resources = [
-        (what, "found" if there else "missing", where if there else hint)
-        for what, there, where, hint in Resources().describe()
+        (one.what, "found" if one.found else "missing", one.where if one.found else one.get)
+        for one in Resources().describe()
     ]
     return (
         table(("package", "version"), packages)

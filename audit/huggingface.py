@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audit.checkpoint import Identity
+from audit.classifier import WhiteBox
 from audit.errors import ModelError
-from audit.model import WhiteBox
 from audit.types import Floats, Head, Text
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Any
 from audit import catalogue, corpus, decision, gates, model, store
 from audit.bench import Bench, Probe
 from audit.cache import Memory
+from audit.classifier import Classifier, Lazy
 from audit.config import AuditConfig
 from audit.errors import ConfigError, ResultError, Unsupported
 from audit.journal import Journal
@@ -44,7 +45,7 @@ def prepare(
     audit_file: str = "",
     memory: Memory | None = None,
     journal: Journal | None = None,
-    classifier: model.Classifier | None = None,
+    classifier: Classifier | None = None,
     corpora: Mapping[str, Corpus] | None = None,
 ) -> Prepared:
     """Read the data, identify the model, make and plan every probe, expand every gate.
@@ -64,9 +65,7 @@ def prepare(
     """
     if classifier is None:
         identity = model.identify(config.model, base)
-        source: model.Classifier | model.Lazy = model.Lazy(
-            identity, lambda: model.load(config.model, identity, base)
-        )
+        source: Classifier | Lazy = Lazy(identity, lambda: model.load(config.model, identity, base))
     else:
         source = classifier
         identity = model.Identity(

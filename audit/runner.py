@@ -18,13 +18,13 @@ from audit.bench import Bench, Probe
 from audit.borders import read_plain, write_json
 from audit.cache import DiskCache
 from audit.checkpoint import file_digest
+from audit.classifier import Classifier
 from audit.config import AuditConfig
 from audit.decision import Decided, decide
 from audit.errors import AuditError, ResultError, Unsupported
 from audit.files import locked
 from audit.journal import Journal
 from audit.labels import check_permutation
-from audit.model import Classifier
 from audit.planning import Prepared, digest_of, prepare, unit_key
 from audit.types import (
     AuditResult,

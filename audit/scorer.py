@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.cache import RAM, Memory
+from audit.classifier import Classifier, Lazy, TokenClassifier
 from audit.errors import ModelError
-from audit.model import Classifier, Lazy, TokenClassifier
 from audit.types import Floats, Head, Text
 
 _Key = bytes

@@ -42,6 +42,7 @@ favourable = ["yes"]
 [corpora.test]
 path = "texts.csv"
 label = "label"
+id = "id"
 groups = { sex = "sex" }
 [[probe]]
 name = "typos"
@@ -197,7 +198,7 @@ def test_an_interrupt_is_code_two_and_the_same_command_goes_on(made, tmp_path):
         if "typos" in line or "texts" in line:
             break
     process.terminate()
-    rest = process.stderr.read()
+    _, rest = process.communicate()
     assert process.wait() == 2
     assert "Interrupted" in rest and "Traceback" not in rest
     assert main(["run", str(made / "audit.toml"), "--out", str(tmp_path), "-q"]) == 0
@@ -218,7 +219,7 @@ def test_a_full_disk_is_a_sentence_and_the_earlier_report_stays(made, tmp_path, 
         assert "disk" in err.lower() and "Traceback" not in err
         assert (disk / "result.json").read_text() == "earlier"
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_two_audits_do_not_write_into_one_folder(made, tmp_path, capsys):

@@ -14,16 +14,16 @@ FLOORS = [
     {
         *("model", "checkpoint", "huggingface", "cache", "stats", "metrics", "decision", "text"),
         *("foreign", "resources", "provenance", "borders", "files", "figures", "intervals"),
-        *("power", "tables", "labels", "grammar", "lexicon", "wordpieces", "swapping", "sample"),
+        *("power", "tables", "classifier", "grammar", "lexicon", "wordpieces", "swapping", "sample"),
     },
     {
         *("scorer", "lockstep", "attacks", "corpus", "gates", "compare", "store", "journal"),
-        *("config", "attribution", "training", "fit", "augment", "testing", "report", "findings"),
+        *("labels", "guess", "starter", "config", "attribution", "training", "fit", "augment", "testing", "report", "findings"),
     },
     {"bench", "perturbation"},
     {"catalogue"},
-    {"runner", "planning", "retrain", "setup", "demo"},
-    {"cli", "console"},
+    {"runner", "planning", "retrain", "setup"},
+    {"cli", "console", "demo"},
 ]
 PROBES = 4
 FILES = sorted([*ROOT.glob("audit/**/*.py"), *ROOT.glob("probes/*.py")])

@@ -58,7 +58,7 @@ class Bent(Lexicon):
     [
         (lambda p: p[:, :1], r"shape \(1, 1\) for 1 texts and 2 labels"),
         (lambda p: p * np.nan, "not a finite number"),
-        (lambda p: p * 3 - 1, "outside 0 to 1"),
+        (lambda p: p * 0 + [1.7, -0.7], "outside 0 to 1"),
         (lambda p: p * 0.9, "do not sum to 1"),
     ],
     ids=["shape", "nan", "logits", "sum"],

@@ -1,0 +1,327 @@
+"""The audit file: what is audited, how, and against which limits, written down before the run."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from audit.borders import read_plain
+from audit.errors import ConfigError
+from audit.settings import RecipeConfig, TrainConfig
+from audit.starter import template as template
+from audit.types import STRICT, Gate
+
+Kind = Literal["historical", "test", "synthetic"]
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
+HUB = "hub:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSection:
+    """The table ``[audit]``: what holds for the whole audit."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    name: str = ""
+    """Title of the report; the model's name where empty."""
+    seed: int = 0
+    """The one seed behind every random draw, 0 or more."""
+    alpha: float = 0.05
+    """Error rate of the gates, in (0, 1): the chance of failing a model that keeps every limit."""
+    level: float = 0.95
+    """Coverage of the intervals in the tables, in (0, 1)."""
+    undecided: Literal["exit3", "fail", "warn"] = "exit3"
+    """What a blocking gate without enough evidence does to the exit code."""
+    out: str = "audit-out"
+    """Folder of the audit, beside the audit file."""
+    cache: str | None = None
+    """File that keeps scores; several audits may share one. In `out` where not named."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        _between("alpha", self.alpha)
+        _between("level", self.level)
+        if not self.out:
+            raise ValueError("out must name a folder")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The table ``[model]``: the classifier under audit."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    path: str
+    """Local folder, hub id ``owner/name``, or Python callable ``file.py:name`` (or module:name)."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; name a commit to pin it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """New names for the model's labels, e.g. ``{LABEL_0 = "ham", LABEL_1 = "spam"}``."""
+    max_length: int | None = None
+    """Tokens read of each text; what the model was made for where not set."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision of the arithmetic; ``auto`` is full precision on a CPU."""
+    batch_tokens: int | None = None
+    """Padded tokens in one forward pass; moves speed and memory, not verdicts."""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path must name a model")
+        _at_least("max_length", self.max_length, 4)
+        _at_least("batch_tokens", self.batch_tokens, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusConfig:
+    """A table ``[corpora.NAME]``: where texts are, and what the columns mean."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    path: str
+    """CSV, TSV, JSONL, JSON or Parquet file, plain or ``.gz``; or ``hub:owner/name``."""
+    text: str = "text"
+    """Column with the text."""
+    second: str | None = None
+    """Column with the second text, for a model that reads pairs."""
+    label: str | None = None
+    """Column with the true label; without it, error rates cannot be measured."""
+    id: str | None = None
+    """Column that names each text, without repeats; ``row-1``, ``row-2``, … where not set."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Attribute to column, e.g. ``{gender = "author_gender"}``; an empty cell means unknown."""
+    cluster: str | None = None
+    """Column of what makes texts dependent (author, template, source)."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Label in the data to label of the model, e.g. ``{"1" = "spam", "0" = "ham"}``."""
+    check_labels: bool = True
+    """Refuse the corpus when the model fits its labels far better with their names exchanged."""
+    format: Format | None = None
+    """Told from the file's name where not set."""
+    delimiter: str | None = None
+    """One character between the cells of a CSV file; a comma where not set."""
+    encoding: str = "utf-8"
+    """Encoding of a CSV, TSV or JSON file, e.g. ``latin-1``, ``utf-16``."""
+    split: str | None = None
+    """Split of a hub data set; ``test`` where not set."""
+    limit: int | None = None
+    """Most texts taken, drawn by a hash of their ids; all where not set."""
+    max_bytes: int = 65536
+    """Longest text audited, in bytes of UTF-8; longer ones are left out and counted."""
+    license: str = ""
+    """Licence of the texts, for the report."""
+    kind: Kind = "test"
+    """Where the texts come from: ``historical``, ``test`` or ``synthetic`` data."""
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("path must name a file")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"'):
+            raise ValueError("delimiter must be one character, and no quote or line break")
+        _at_least("limit", self.limit, 1)
+        _at_least("max_bytes", self.max_bytes, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionConfig:
+    """The table ``[decision]``: how scores become a decision."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    favourable: tuple[str, ...]
+    """Labels that are good for the person concerned: deciding for one of them is a selection."""
+    threshold: float | None = None
+    """Least summed probability of the favourable labels for a selection, in (0, 1); the likeliest
+    label decides where not set. Multi-label: least probability of a label that applies, else 0.5.
+    """
+
+    def __post_init__(self) -> None:
+        if not self.favourable:
+            raise ValueError("favourable must name at least one label")
+        if len(set(self.favourable)) < len(self.favourable):
+            raise ValueError("favourable names a label twice")
+        if self.threshold is not None:
+            _between("threshold", self.threshold)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeConfig:
+    """A table ``[[probe]]``: its name, and beside it the probe's own settings."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    name: str
+    """One of ``evenhand probes``."""
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditConfig:
+    """One audit, complete: the same file gives the same result."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    audit: AuditSection = field(default_factory=AuditSection)
+    """What holds for the whole audit."""
+    model: ModelConfig
+    """The classifier under audit."""
+    decision: DecisionConfig
+    """How its scores become a decision."""
+    corpora: Mapping[str, CorpusConfig]
+    """Texts by name: ``test`` is audited; ``train``, ``dev`` and others serve probes and training."""
+    probe: tuple[ProbeConfig, ...] = ()
+    """What is measured, one table for each probe."""
+    gate: tuple[Gate, ...] = ()
+    """Limits on what is measured, one table for each."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """How ``evenhand train`` and ``retrain`` fine-tune."""
+    recipe: tuple[RecipeConfig, ...] = ()
+    """What ``evenhand retrain`` adds to the training texts."""
+    system: Mapping[str, str] = field(default_factory=dict)
+    """What the report says of the system around the model: name, owner, version, purpose, …"""
+    scope: Mapping[str, str] = field(default_factory=dict)
+    """What the audit covers and leaves out, in words."""
+    responses: Mapping[str, str] = field(default_factory=dict)
+    """Replies of those responsible, by finding id, printed beside the finding."""
+
+    def __post_init__(self) -> None:
+        if "test" not in self.corpora:
+            raise ConfigError(
+                "The audit file has no [corpora.test].",
+                hint="Name the audited texts there; a table [corpora.NAME] of another name serves "
+                "probes and training.",
+            )
+        for name in self.corpora:
+            if not name.isidentifier():
+                raise ConfigError(
+                    f"{name!r} cannot be the name of a corpus.",
+                    hint="Use letters, digits and underscores, e.g. [corpora.hatecheck].",
+                )
+
+
+def read(path: Path) -> AuditConfig:
+    """Read an audit file.
+
+    Raises:
+        ConfigError: If it cannot be read, is not TOML, or a setting is missing, misspelt, of the
+            wrong type or out of range. The message names the place, as ``audit.toml.gate[0]``.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as problem:
+        why = "is a folder" if path.is_dir() else "cannot be read"
+        if isinstance(problem, FileNotFoundError):
+            why = "does not exist"
+        raise ConfigError(
+            f"The audit file {path} {why}.", hint="`evenhand init MODEL DATA` writes one."
+        ) from problem
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data[: problem.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path.name} is not UTF-8: line {line} holds a byte that cannot be read.",
+            hint="Save it as UTF-8.",
+        ) from problem
+    return reads(text, path.name)
+
+
+def reads(text: str, name: str = "audit.toml") -> AuditConfig:
+    """Read the text of an audit file called `name`; see `read`."""
+    try:
+        plain = tomllib.loads(text.replace("\r\n", "\n"))
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(f"{name} is not TOML: {problem}.") from problem
+    except (RecursionError, ValueError) as problem:
+        raise ConfigError(f"{name} is not TOML that can be read.") from problem
+    for table in ("probe", "recipe"):
+        if isinstance(plain.get(table), list):
+            plain[table] = [_split(entry) for entry in plain[table]]
+    return read_plain(AuditConfig, plain, error=ConfigError, at=name)
+
+
+def resolve(config: AuditConfig, base: Path) -> AuditConfig:
+    """Return `config` with the paths inside it taken from the folder `base`.
+
+    Hub ids, callables that are modules, and encoders that are not folders stay as they are.
+    """
+
+    def there(path: str) -> str:
+        return str(place(path, base))
+
+    model = config.model.path
+    file, colon, name = model.rpartition(":")
+    if colon and file.endswith(".py"):
+        model = f"{there(file)}:{name}"
+    elif place(model, base).exists():
+        model = there(model)
+    encoder = config.train.encoder
+    if encoder != "packaged" and place(encoder, base).exists():
+        encoder = there(encoder)
+    section = config.audit
+    return replace(
+        config,
+        audit=replace(
+            section, out=there(section.out), cache=section.cache and there(section.cache)
+        ),
+        model=replace(config.model, path=model),
+        corpora={
+            key: spec if spec.path.startswith(HUB) else replace(spec, path=there(spec.path))
+            for key, spec in config.corpora.items()
+        },
+        train=replace(config.train, encoder=encoder),
+    )
+
+
+def place(path: str, base: Path) -> Path:
+    """Return where `path` of an audit file in the folder `base` is; ``~`` is the user's home."""
+    return base / os.path.expanduser(path)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the audit file, for editors.
+
+    The settings of a probe or recipe stand beside its name in the file, so they are left open.
+    """
+    from pydantic import TypeAdapter
+
+    whole = TypeAdapter(AuditConfig).json_schema()
+    for cls in (
+        *(AuditConfig, AuditSection, ModelConfig, CorpusConfig, DecisionConfig, TrainConfig),
+        *(ProbeConfig, RecipeConfig, Gate),
+    ):
+        table = whole if cls is AuditConfig else whole["$defs"][cls.__name__]
+        table["description"] = (cls.__doc__ or "").partition("\n")[0]
+    for cls in (ProbeConfig, RecipeConfig):
+        table = whole["$defs"][cls.__name__]
+        del table["properties"]["params"]
+        table["additionalProperties"] = True
+    whole["properties"]["corpora"]["required"] = ["test"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **whole,
+        "title": "Evenhand audit file",
+    }
+
+
+def _split(entry: Any) -> Any:
+    """Put the settings that stand beside a probe's name under ``params``."""
+    if not isinstance(entry, dict):
+        return entry
+    params = {key: value for key, value in entry.items() if key != "name"}
+    return {key: value for key, value in entry.items() if key == "name"} | {"params": params}
+
+
+def _between(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must lie between 0 and 1, got {value}")
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")

@@ -1,0 +1,88 @@
+"""From a result to a page. Nothing here measures, judges or rounds twice.
+
+The page is a pure function of the result: the same result gives the same bytes. It loads nothing,
+and its content security policy names the digests of its one script and its one style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from typing import TYPE_CHECKING
+
+from audit import figures, gates
+from audit.report._passages import pieces, visible
+from audit.report._view import arrange, settings
+from audit.report._wording import MEANINGS, STATUSES, duration, rule
+from audit.shipped import shipped
+from audit.types import Absent, AuditResult
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(result: AuditResult) -> str:
+    """Return the whole report as one HTML page with nothing to download.
+
+    Lone surrogates, bidirectional controls and everything else that does not show itself stand as
+    visible escapes, so that the page can always be written as UTF-8.
+    """
+    code = gates.exit_code(result.verdicts, result.runs, undecided=result.plan.undecided)
+    env = _environment()
+    return env.get_template("report.html.j2").render(
+        page=arrange(result, code),
+        result=result,
+        policy=_policy(
+            env.get_template("script.js").render(), env.get_template("style.css").render()
+        ),
+        statuses=STATUSES,
+        meanings=MEANINGS,
+    )
+
+
+def _shown(value: object) -> object:
+    return visible(value) if type(value) is str and not value.isprintable() else value
+
+
+def _policy(script: str, style: str) -> str:
+    return (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(source: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    env = Environment(
+        loader=FileSystemLoader(shipped("templates")),
+        # The texts under audit are hostile by design: they are escaped, always.
+        autoescape=True,
+        # A misspelt field is an error, not an empty cell.
+        undefined=StrictUndefined,
+        # Whatever a template forgot to quote still cannot hide or reorder anything.
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {
+        "duration": duration,
+        "humanise": figures.humanise,
+        "limit": figures.limit,
+        "number": figures.number,
+        "percent": figures.percent,
+        "pieces": pieces,
+        "probability": figures.probability,
+        "rule": rule,
+        "settings": settings,
+        "signed": figures.signed,
+        "visible": visible,
+    }
+    env.tests["absent"] = lambda value: isinstance(value, Absent)
+    return env

@@ -1,0 +1,147 @@
+"""The parts of a page, as the templates see them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audit.report._passages import Heated, Segment
+from audit.report._plots import Axis, Plot
+from audit.types import (
+    AuditResult,
+    Case,
+    Change,
+    CorpusInfo,
+    Finding,
+    Measurement,
+    PlannedProbe,
+    ProbeCost,
+    ProbeRun,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    case: Case
+    before: tuple[Segment, ...]
+    after: tuple[Segment, ...]
+    changed: bool
+    heated: tuple[Heated, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRow:
+    verdict: Verdict
+    anchor: str
+    probe: str
+    metric: str
+    where: Mapping[str, str]
+    unit: str
+    plot: Plot | None
+    measured: str
+    """Anchor of the measurement; empty where nothing was measured."""
+    finding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    measurement: Measurement
+    anchor: str
+    plot: Plot | None
+    claims: tuple[ClaimRow, ...]
+    reading: str
+    finding: str
+    status: str
+    """Worst status of its claims, ``exploratory``, or ``absent``: what the filter looks at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """All slices of one metric, on one scale."""
+
+    metric: str
+    unit: str
+    family: str
+    family_size: int
+    budget: str
+    axis: Axis
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Casebook:
+    """The cases of one measurement."""
+
+    measurement: str
+    anchor: str
+    cases: tuple[CaseView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeView:
+    run: ProbeRun
+    anchor: str
+    planned: PlannedProbe | None
+    cost: ProbeCost | None
+    blocks: tuple[Block, ...]
+    casebooks: tuple[Casebook, ...]
+    """Of measurements without a finding; the others stand with their finding."""
+    missing: tuple[str, ...]
+    """Planned and not measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView:
+    finding: Finding
+    measured: str
+    claims: tuple[ClaimRow, ...]
+    casebook: Casebook | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRow:
+    change: Change
+    anchor: str
+    probe: str
+    metric: str
+    where: Mapping[str, str]
+    levels: Plot | None
+    shift: Plot | None
+    shift_axis: Axis
+    own_axis: bool
+    """The difference does not fit on the scale that the others share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One value of an attribute, or one label, as a share of the texts."""
+
+    name: str
+    count: int
+    share: float
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusView:
+    info: CorpusInfo
+    labels: tuple[Bar, ...]
+    groups: tuple[tuple[str, tuple[Bar, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    result: AuditResult
+    exit_code: int
+    exit_words: str
+    headline: str
+    warnings: tuple[str, ...]
+    counts: tuple[tuple[str, int], ...]
+    claims: tuple[ClaimRow, ...]
+    findings: tuple[FindingView, ...]
+    probes: tuple[ProbeView, ...]
+    changes: tuple[ChangeRow, ...]
+    shift_axis: Axis
+    corpora: tuple[CorpusView, ...]
+    measurements: int
+    cases_left_out: int
+    methods: tuple[str, ...]

@@ -1,0 +1,136 @@
+"""The commented audit file that a newcomer starts from."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from audit.types import Head
+
+_GOOD = ("advance", "accept", "approve", "yes", "positive", "pass", "hire", "neither", "ok")
+
+
+def template(
+    model: str,
+    data: str,
+    labels: Sequence[str],
+    *,
+    head: Head = "single",
+    favourable: Sequence[str] = (),
+    text: str = "text",
+    label: str | None = None,
+    id: str | None = None,
+    cluster: str | None = None,
+    groups: Mapping[str, str] | None = None,
+) -> str:
+    """Return an audit file that `config.reads` accepts, with a comment on every choice.
+
+    Args:
+        model: Folder, hub id or callable.
+        data: File or hub data set.
+        labels: The model's labels.
+        head: Of the model.
+        favourable: Labels that count as selection; guessed from their names if empty.
+        text, label, id, cluster: Columns.
+        groups: Attribute to column.
+    """
+    chosen = list(favourable) or [_favourable(labels)]
+    lines = [
+        "# An audit: what is measured, on which texts, and the limits set before the run.",
+        "# `evenhand plan` says what this would cost; `evenhand run` runs it.",
+        "",
+        "[audit]",
+        "seed = 0          # every draw follows from it",
+        "alpha = 0.05      # chance of a false fail over the whole audit",
+        'out = "audit-out" # folder of results',
+        "",
+        "[model]",
+        f"path = {_s(model)}",
+        "",
+        "[decision]",
+        f"# Which labels count as selection, of {', '.join(labels)}. A guess: look at it.",
+        f"favourable = [{', '.join(_s(name) for name in chosen)}]",
+        "",
+        "[corpora.test]",
+        f"path = {_s(data)}",
+        f"text = {_s(text)}",
+    ]
+    for key, column in (("label", label), ("id", id), ("cluster", cluster)):
+        lines.append(f"{key} = {_s(column)}" if column else f'# {key} = "…"')
+    inner = ", ".join(f"{_key(a)} = {_s(c)}" for a, c in (groups or {}).items())
+    lines.append(f"groups = {{ {inner} }}" if inner else '# groups = { sex = "column" }')
+    if groups:
+        lines += [
+            "",
+            "# Selection, error and accuracy rates by group. Name the group that others are held",
+            "# against before you look at the numbers.",
+            "[[probe]]",
+            'name = "group_rates"',
+            '# reference = { sex = "male" }',
+            "",
+            "[[gate]]",
+            'metric = "group_rates.selection_rate_gap"',
+            "at_least = -0.10",
+            "at_most = 0.10",
+        ]
+    lines += [
+        "",
+        "# The same text about somebody else: pronouns, gendered words and first names exchanged.",
+        "[[probe]]",
+        'name = "swaps"',
+        'axis = "gender"',
+        "",
+        "[[gate]]",
+        'metric = "swaps.favourable_gap"',
+        "at_least = -0.05",
+        "at_most = 0.05",
+        "",
+        "# One typing slip in each text.",
+        "[[probe]]",
+        'name = "typos"',
+        "",
+        "[[gate]]",
+        'metric = "typos.flip_rate"',
+        "at_most = 0.10",
+        "",
+        "# Keyboard, OCR and spelling noise.",
+        "[[probe]]",
+        'name = "noise"',
+        "",
+        "# A search for small edits that change the decision, on a sample of the texts.",
+        "[[probe]]",
+        'name = "attack"',
+        "texts = 100",
+        "max_queries = 200",
+    ]
+    if ":" not in model:
+        lines += [
+            "",
+            "# How much of a score rests on identity words (needs the model's gradients).",
+            "[[probe]]",
+            'name = "reliance"',
+            "texts = 100",
+        ]
+    lines += [
+        "",
+        "# What a reader of the report should know; left out, the page says `not stated`.",
+        "[scope]",
+        'purpose = ""',
+        'affected_groups = ""',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _favourable(labels: Sequence[str]) -> str:
+    for good in _GOOD:
+        for name in labels:
+            if name.lower() == good:
+                return name
+    negated = [name for name in labels if name.lower().startswith(("not ", "non", "no ", "no_"))]
+    return negated[0] if negated else labels[-1]
+
+
+def _s(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(value: str) -> str:
+    return value if value.replace("_", "").replace("-", "").isalnum() else _s(value)
