@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Audit a fine-tuned text classifier: every number with its interval, every verdict three-way.",
+    help="Audit a text classifier: every number with its interval, every verdict three-way.",
 )
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")]
 
@@ -199,7 +199,7 @@ def train(
                 "max_length": max_length,
                 "seed": seed,
             },
-            say=display.say,
+            on_progress=display.training,
         )
     print(said)
     return 0

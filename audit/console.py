@@ -183,6 +183,7 @@ class Display:
         self._scored, self._began = 0, monotonic()
         self._expected: list[tuple[str, int]] = []
         self._last_line = 0.0
+        self._tenth = -1
 
     def __enter__(self) -> "Display":
         if not self._quiet and sys.stderr.isatty():
@@ -212,6 +213,13 @@ class Display:
             self._live.console.print(plain(line), markup=False, highlight=False)
         else:
             print(plain(line), file=sys.stderr, flush=True)
+
+    def training(self, done: int, total: int, note: str) -> None:
+        """Say how far a training is, every tenth of it."""
+        tenth = 10 * done // max(1, total)
+        if tenth != self._tenth:
+            self._tenth = tenth
+            self.say(f"    step {done:,} of {total:,} {note}")
 
     def planned(self, probes: list[tuple[str, int]], texts: int) -> None:
         self._expected = probes

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,6 @@ from audit.types import Corpus, Example, Head, Skip
 
 if TYPE_CHECKING:
     import pandas
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load(

@@ -8,8 +8,9 @@ from audit.console import Display, summary, verdicts
 from audit.files import write_text
 from audit.report import render
 from audit.resources import Resources
+from audit.shipped import shipped
 
-SIZES = {"train": 1500, "dev": 300, "test": 800}
+SIZES: dict[sample.Stream, int] = {"train": 1500, "dev": 300, "test": 800}
 SEED = 7
 
 
@@ -28,12 +29,13 @@ def run(out: Path, *, with_retrain: bool, display: Display) -> str:
     """
     clock = perf_counter()
     encoder = Resources().encoder()
+    out.mkdir(parents=True, exist_ok=True)
     corpora = {}
     for name, n in SIZES.items():
         corpora[name] = sample.generate(SEED, n, stream_name=name)
         sample.write(corpora[name], out / f"{name}.csv")
     audit_file = out / "audit.toml"
-    write_text(audit_file, sample.audit_file())
+    write_text(audit_file, (shipped("datasets") / "applicants" / "audit.toml").read_text("utf-8"))
     read = config.read(audit_file)
     display.say(f"Fine-tuning the packaged encoder on {SIZES['train']:,} synthetic applicants …")
     trained = training.train(

@@ -46,13 +46,14 @@ def labels_of(
             hint="Name a column with one label a text.",
         )
     counts = Counter(name for names in said.values() for name in names)
-    to_label, unknown = {}, {}
+    to_label: dict[str, str] = {}
+    unknown: dict[str, int] = {}
     for name in counts:
-        label = _resolved(name, spec.labels, known)
-        if label is None:
+        resolved = _resolved(name, spec.labels, known)
+        if resolved is None:
             unknown[name] = counts[name]
         else:
-            to_label[name] = label
+            to_label[name] = resolved
     if unknown and known is not None:
         raise _unknown(unknown, known, table, spec)
     if known is None:
@@ -60,11 +61,11 @@ def labels_of(
     order = {label: i for i, label in enumerate(known)}
     many = head == "multi" or several
     truth: dict[int, str | tuple[str, ...]] = {}
-    for i, names in said.items():
+    for i, given in said.items():
         if many:
-            truth[i] = tuple(sorted({to_label[name] for name in names}, key=order.__getitem__))
+            truth[i] = tuple(sorted({to_label[name] for name in given}, key=order.__getitem__))
         else:
-            truth[i] = to_label[names[0]]
+            truth[i] = to_label[given[0]]
     return truth, known
 
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from audit.foreign import Generators, kept_randomness, seed_generators
+from audit.generators import Generators, kept_randomness, seed_generators
 from audit.types import Floats, Text
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def run(
         width: Searches in flight, at least 1.
         rngs: One generator for each search. The global generators (random, NumPy, torch) are
             seeded from it when the search starts and belong to that search alone whenever it runs,
-            as under `foreign.borrowed_randomness`. None: the searches must draw nothing.
+            as under `borrowed_randomness`. None: the searches must draw nothing.
 
     A question asked inside `torch.no_grad`, `torch.inference_mode` or `warnings.catch_warnings` is
     answered on the spot and not merged: those belong to the thread, and a switch would carry them

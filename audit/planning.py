@@ -10,6 +10,7 @@ from typing import Any
 from audit import catalogue, corpus, decision, gates, model, store
 from audit.bench import Bench, Probe
 from audit.cache import Memory
+from audit.checkpoint import Identity
 from audit.classifier import Classifier, Lazy
 from audit.config import AuditConfig
 from audit.errors import ConfigError, ResultError, Unsupported
@@ -25,7 +26,7 @@ class Prepared:
 
     config: AuditConfig
     base: Path
-    identity: model.Identity
+    identity: Identity
     scorer: Scorer
     corpora: Mapping[str, Corpus]
     decision: Decision
@@ -68,7 +69,7 @@ def prepare(
         source: Classifier | Lazy = Lazy(identity, lambda: model.load(config.model, identity, base))
     else:
         source = classifier
-        identity = model.Identity(
+        identity = Identity(
             name=type(classifier).__name__,
             kind="callable",
             labels=classifier.labels,
@@ -135,7 +136,7 @@ def prepare(
     )
 
 
-def plan_digest(plan: Plan, identity: model.Identity, corpora: Mapping[str, Corpus]) -> str:
+def plan_digest(plan: Plan, identity: Identity, corpora: Mapping[str, Corpus]) -> str:
     """Return the SHA-256 of what was decided: probes, claims, rules, model and data.
 
     The audit file's own text is not in it: a comment does not make another plan.

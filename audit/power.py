@@ -7,7 +7,11 @@ from audit.intervals import z_of
 
 def mde_share(n: int, p: float = 0.5, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
     """Return the smallest distance of a share from `p` that `n` texts detect; None for no text."""
-    return _mde(sqrt(p * (1 - p)), n, alpha, power)
+    if n < 1:
+        return None
+    # A share seen as 0 or 1 is not one without variance.
+    near = min(max(p, 1 / (n + 1)), 1 - 1 / (n + 1))
+    return _mde(sqrt(near * (1 - near)), n, alpha, power)
 
 
 def mde_difference(

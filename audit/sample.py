@@ -39,10 +39,11 @@ COLUMNS = ("id", "text", "label", *ATTRIBUTES)
 SEXES = ("female", "male")
 STYLES: tuple[Style, ...] = ("pronoun", "name")
 RACES = ("asian", "black", "hispanic", "white")
+SHARES = (0.2, 0.3, 0.2, 0.3)
 
 ORGANISATIONS = 4.0
 """Log-odds that naming a women's organisation costs at scale 1."""
-NAMES = 4.0
+NAMES = 5.0
 """Log-odds that a first name of the group `NAMED` costs at scale 1."""
 NAMED = "black"
 """Value of ``race`` whose first names the *names* fault works against."""
@@ -281,7 +282,8 @@ def write(corpus: Corpus, path: Path) -> None:
 def _draft(id_: str, rng: np.random.Generator, tables: _Tables) -> Draft:
     # One fixed sequence of draws per applicant: nothing is drawn only under a condition, so a
     # change in one trait moves no other.
-    sex, race = _pick(rng, SEXES), _pick(rng, RACES)
+    sex = _pick(rng, SEXES)
+    race = RACES[int(np.searchsorted(np.cumsum(SHARES), rng.random(), side="right"))]
     name = _pick(rng, tables.names[sex, race])
     role, years = _pick(rng, tables.roles), int(rng.integers(1, 16))
     levels = [1 if rng.random() < 0.5 else -1 for _ in range(3)]

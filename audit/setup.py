@@ -1,13 +1,13 @@
 """Before an audit: a first audit file, and a first model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from audit import corpus, model, training
 from audit.borders import read_plain
 from audit.config import HUB, CorpusConfig, ModelConfig
 from audit.errors import ConfigError
+from audit.fit import Progress
 from audit.guess import Guess, guess_columns
 from audit.resources import Resources
 from audit.settings import TrainConfig
@@ -49,7 +49,7 @@ def train_from_files(
     label: str,
     limit: int | None,
     settings: Mapping[str, object],
-    say: Callable[[str], None],
+    on_progress: Progress,
 ) -> str:
     """Fine-tune an encoder on a table and return what to print.
 
@@ -66,9 +66,8 @@ def train_from_files(
             name="dev",
             model_labels=train.labels,
         )
-    done = _Steps(say)
     trained = training.train(
-        config, train, held, out, encoder=encoder_folder(config.encoder), on_progress=done
+        config, train, held, out, encoder=encoder_folder(config.encoder), on_progress=on_progress
     )
     lines = [
         f"{trained.texts:,} texts, labels {', '.join(trained.labels)}; best epoch "
@@ -95,17 +94,3 @@ def encoder_folder(name: str, base: Path = Path()) -> Path:
     from audit.checkpoint import from_hub
 
     return from_hub(name, None)
-
-
-class _Steps:
-    """Says now and then how far a training is."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._last = -1
-
-    def __call__(self, done: int, total: int, note: str) -> Any:
-        tenth = 10 * done // max(1, total)
-        if tenth != self._last:
-            self._last = tenth
-            self._say(f"    step {done:,} of {total:,} {note}")

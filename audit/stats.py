@@ -375,7 +375,7 @@ def _share(hits: int, n: int, method: str, level: float) -> Estimate | Absent:
     if not 0 <= hits <= n:
         return Absent(code="invalid", reason="more hits than texts")
     basis = Counts(hits=int(hits), n=int(n))
-    return _estimate(hits / n, basis, method, n, level, mde=mde_share(n, hits / n or 1 / n))
+    return _estimate(hits / n, basis, method, n, level, mde=mde_share(n, hits / n))
 
 
 def _estimate(

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+import numpy as np
+
 from audit.errors import ConfigError, DataError, did_you_mean
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,6 +34,7 @@ MAX_ROWS = 5_000_000
 MAX_EXPANSION = 100
 """Bytes out of a compressed file per byte in it; more is not text but a bomb."""
 _ALWAYS_ALLOWED = 64 << 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -364,6 +367,7 @@ def _missing(value: object) -> bool:
 
 
 def text_cell(value: object, table: Table, i: int, column: str) -> str:
+    """Return a cell as the text it holds, unchanged but for half surrogate pairs; "" for none."""
     """Return a cell as a text; empty where there is none."""
     if isinstance(value, str):
         return value if value.isascii() else _visible(value)
@@ -373,6 +377,7 @@ def text_cell(value: object, table: Table, i: int, column: str) -> str:
 
 
 def cell(value: object, table: Table, i: int, column: str) -> str | None:
+    """Return a cell as a name (an id, label or group) without outer spaces, or None for none."""
     """Return a cell as a name without space around it; None where there is none."""
     if _missing(value):
         return None

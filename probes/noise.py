@@ -1,11 +1,11 @@
-"""Does the decision survive the noise of keyboards, scanners and spelling?
+"""Does the decision survive the noise that texts pick up on their way?
 
-Disturbs a share of the words of each text the way typing, optical character recognition and real
-misspellings do, and counts the texts whose decision changes. Links, handles, tags and placeholders
-are left alone.
+Slips to neighbouring keys, characters misread by a scanner, and misspellings that people made, put
+in by nlpaug word by word. Links, mentions, hashtags, placeholders, punctuation and white space stay
+as they are, so that nothing but the words differs.
 
-Source: Belinkov & Bisk (2018), 'Synthetic and Natural Noise Both Break Neural Machine Translation',
-ICLR, arXiv:1711.02173; augmenters of nlpaug, https://github.com/makcedward/nlpaug
+Source: Belinkov & Bisk (2018), ICLR, arXiv:1711.02173; E. Ma, nlpaug (2019),
+https://github.com/makcedward/nlpaug
 """
 
 from collections.abc import Iterator
@@ -29,11 +29,11 @@ class Noise:
     needs: ClassVar[frozenset[str]] = frozenset({"nlpaug"})
 
     kinds: tuple[str, ...] = ("keyboard", "ocr", "spelling")
-    """Of ``keyboard``, ``ocr`` and ``spelling``."""
-    words: float = 0.1
-    """Share of a text's words that are disturbed, in (0, 1]; at least one."""
-    letters: float = 0.2
-    """Share of such a word's letters that are replaced, in (0, 1]; at least one."""
+    """Of ``keyboard``, ``ocr`` and ``spelling`` (English)."""
+    words: float = 0.3
+    """Share of a text's words to disturb; at least one word."""
+    letters: float = 0.3
+    """Share of such a word's characters to replace; at least one. Spelling has its own slips."""
 
     def __post_init__(self) -> None:
         for kind in self.kinds:
@@ -41,32 +41,41 @@ class Noise:
                 raise ConfigError(
                     f"There is no noise {kind!r}.", hint=did_you_mean(kind, foreign.NOISE_KINDS)
                 )
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
+            raise ConfigError("kinds must name at least one kind of noise, and none twice.")
         if not (0 < self.words <= 1 and 0 < self.letters <= 1):
-            raise ValueError("words and letters must lie in (0, 1]")
+            raise ConfigError("words and letters must lie in (0, 1].")
 
     def plan(self, bench: Bench) -> Planned:
         n = len(bench.corpus.examples)
         ids = tuple(name for kind in self.kinds for name in claims(bench, {"kind": kind}))
         smallest = mde_share(n, 0.1)
-        mde = {} if smallest is None else dict.fromkeys(ids, smallest)
-        # Which texts a kind can disturb is known only once nlpaug has tried.
         return Planned(
-            units=n, queries=2 * n * len(self.kinds), claims=ids, mde=mde, upper_bound=True
+            units=n,
+            queries=2 * n * len(self.kinds),
+            claims=ids,
+            mde={} if smallest is None else dict.fromkeys(ids, smallest),
+            # Which texts have a word that can be misspelt is known only by trying.
+            upper_bound=True,
         )
 
     def run(self, bench: Bench) -> Iterator[Fact]:
-        examples = bench.corpus.examples
-        for number, kind in enumerate(self.kinds):
-            augmenter = foreign.noise(kind, words=self.words, letters=self.letters)
-            pairs: list[Pair] = []
-            for example in examples:
-                rng = bench.rng(kind, example.id)
-                noisy = foreign.augment(augmenter, example.text, rng)
-                if noisy is not None:
-                    second = example.second
-                    pairs.append((example, noisy if second is None else (noisy, second)))
+        for kind in self.kinds:
+            pairs = self._pairs(bench, kind)
             left = Skip(
-                reason=f"no word that {kind} noise could change", count=len(examples) - len(pairs)
+                reason=f"no word that {kind} noise can change",
+                count=len(bench.corpus.examples) - len(pairs),
             )
             yield from measure(bench, pairs, (left,), where={"kind": kind})
-            bench.progress(number + 1, len(self.kinds))
+
+    def _pairs(self, bench: Bench, kind: str) -> list[Pair]:
+        if not bench.corpus.examples:
+            return []
+        augmenter = foreign.noise(kind, words=self.words, letters=self.letters)
+        pairs: list[Pair] = []
+        for example in bench.corpus.examples:
+            noisy = foreign.augment(augmenter, example.text, bench.rng(kind, example.id))
+            if noisy is not None:
+                second = example.second
+                pairs.append((example, noisy if second is None else (noisy, second)))
+        return pairs

@@ -13,7 +13,7 @@ FLOORS = [
     {"types", "errors", "seeding", "shipped", "settings"},
     {
         *("model", "checkpoint", "huggingface", "cache", "stats", "metrics", "decision", "text"),
-        *("foreign", "resources", "provenance", "borders", "files", "figures", "intervals"),
+        *("foreign", "generators", "resources", "provenance", "borders", "files", "figures", "intervals"),
         *("power", "tables", "classifier", "grammar", "lexicon", "wordpieces", "swapping", "sample"),
     },
     {
