@@ -259,7 +259,7 @@ def changed_decision(ta: Any) -> Any:
         def _get_displayed_output(self, output: tuple[Floats, int]) -> int:
             return output[1]
 
-    # Its table of known pairs of goal and model; a goal that is not in it is warned about each time.
+    # Its table of goals and the models they suit: it would warn of an unknown goal at every search.
     ta.shared.validators.MODELS_BY_GOAL_FUNCTION[ChangedDecision] = [r".*"]
     return ChangedDecision
 

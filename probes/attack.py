@@ -16,8 +16,8 @@ is never counted as robust, neither in a numerator nor by leaving it out of what
 Texts that are decided wrongly are not attacked; without labels, the model's own decision is. A text
 in which the recipe can change nothing says nothing and is left out.
 
-Source: Gao, Lanchantin, Soffa & Qi (2018), arXiv:1801.04354 (deepwordbug); Ren et al. (2019), ACL,
-https://aclanthology.org/P19-1103 (pwws); Morris et al. (2020), EMNLP, arXiv:2005.05909 (TextAttack).
+Source: Gao et al. (2018), arXiv:1801.04354 (deepwordbug); Ren et al. (2019), ACL,
+https://aclanthology.org/P19-1103 (pwws); Morris et al. (2020), arXiv:2005.05909 (TextAttack).
 """
 
 from collections import Counter
