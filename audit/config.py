@@ -172,7 +172,7 @@ class AuditConfig:
     decision: DecisionConfig
     """How its scores become a decision."""
     corpora: Mapping[str, CorpusConfig]
-    """Texts by name: ``test`` is audited; ``train``, ``dev`` and others serve probes and training."""
+    """Texts by name: ``test`` is audited; ``train``, ``dev``, … serve probes and training."""
     probe: tuple[ProbeConfig, ...] = ()
     """What is measured, one table for each probe."""
     gate: tuple[Gate, ...] = ()
@@ -234,7 +234,7 @@ def read(path: Path) -> AuditConfig:
 def reads(text: str, name: str = "audit.toml") -> AuditConfig:
     """Read the text of an audit file called `name`; see `read`."""
     try:
-        plain = tomllib.loads(text.replace("\r\n", "\n"))
+        plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"{name} is not TOML: {problem}.") from problem
     except (RecursionError, ValueError) as problem:

@@ -26,7 +26,7 @@ def audit_file(model_path: str, data: str, base: Path) -> str:
         AuditError: If either cannot be read.
     """
     identity = model.identify(ModelConfig(path=model_path), base)
-    guess = Guess(text="text") if data.startswith(HUB) else guess_columns(base / data)
+    guess = Guess(text="text") if data.startswith(HUB) else guess_columns(base / data, identity.labels)
     return template(
         model_path,
         data,
@@ -37,6 +37,7 @@ def audit_file(model_path: str, data: str, base: Path) -> str:
         id=guess.id,
         cluster=guess.cluster,
         groups=guess.groups,
+        data_labels=guess.labels,
     )
 
 

@@ -1,11 +1,21 @@
 """The commented audit file that a newcomer starts from."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from audit.types import Head
 
-_GOOD = ("advance", "accept", "approve", "yes", "positive", "pass", "hire", "neither", "ok")
+_GOOD = (
+    *("advance", "accept", "accepted", "approve", "approved", "yes", "positive", "pass", "hire"),
+    *("neither", "none", "neutral", "normal", "ok", "ham"),
+)
+_BAD = re.compile(
+    "toxic|hate|offens|abus|insult|threat|obscene|spam|sexis|racis|biased|negative|reject|"
+    "den(y|ied)|fail|harm|danger",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(r"(not?|non)(?=[\W_])|non", re.IGNORECASE)
 
 
 def template(
@@ -20,6 +30,7 @@ def template(
     id: str | None = None,
     cluster: str | None = None,
     groups: Mapping[str, str] | None = None,
+    data_labels: Sequence[str] = (),
 ) -> str:
     """Return an audit file that `config.reads` accepts, with a comment on every choice.
 
@@ -31,8 +42,10 @@ def template(
         favourable: Labels that count as selection; guessed from their names if empty.
         text, label, id, cluster: Columns.
         groups: Attribute to column.
+        data_labels: Values of the label column. Those that the model does not know are listed, for
+            the reader to say which is which.
     """
-    chosen = list(favourable) or [_favourable(labels)]
+    chosen = list(favourable) or _favourable(labels)
     lines = [
         "# An audit: what is measured, on which texts, and the limits set before the run.",
         "# `evenhand plan` says what this would cost; `evenhand run` runs it.",
@@ -46,7 +59,7 @@ def template(
         f"path = {_s(model)}",
         "",
         "[decision]",
-        f"# Which labels count as selection, of {', '.join(labels)}. A guess: look at it.",
+        f"# Which labels count as selection, of {', '.join(map(_s, labels))}. A guess: look at it.",
         f"favourable = [{', '.join(_s(name) for name in chosen)}]",
         "",
         "[corpora.test]",
@@ -55,6 +68,11 @@ def template(
     ]
     for key, column in (("label", label), ("id", id), ("cluster", cluster)):
         lines.append(f"{key} = {_s(column)}" if column else f'# {key} = "…"')
+    strangers = [name for name in data_labels if not _known(name, labels)]
+    if strangers:
+        lines.append("# The data has labels that the model has not. Say which is which:")
+        inner = ", ".join(f'{_s(name)} = "…"' for name in strangers[:20])
+        lines.append(f"# labels = {{ {inner} }}")
     inner = ", ".join(f"{_key(a)} = {_s(c)}" for a, c in (groups or {}).items())
     lines.append(f"groups = {{ {inner} }}" if inner else '# groups = { sex = "column" }')
     if groups:
@@ -119,18 +137,26 @@ def template(
     return "\n".join(lines) + "\n"
 
 
-def _favourable(labels: Sequence[str]) -> str:
-    for good in _GOOD:
-        for name in labels:
-            if name.lower() == good:
-                return name
-    negated = [name for name in labels if name.lower().startswith(("not ", "non", "no ", "no_"))]
-    return negated[0] if negated else labels[-1]
+def _favourable(labels: Sequence[str]) -> list[str]:
+    """Guess which labels are good for the person: the named ones, else all that sound no harm."""
+    good = [name for name in labels if name.lower() in _GOOD]
+    mild = [name for name in labels if _NEGATED.match(name) or not _BAD.search(name)]
+    for found in (good, mild):
+        if 0 < len(found) < len(labels):
+            return found
+    return [labels[-1]]
+
+
+def _known(name: str, labels: Sequence[str]) -> bool:
+    # Whole numbers count the model's labels, as `corpus.load` reads them.
+    return name in labels or (name.isdecimal() and int(name) < len(labels))
 
 
 def _s(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    # TOML takes JSON's escapes, but no bare delete character and no half surrogate pair.
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "replace").decode()
 
 
 def _key(value: str) -> str:
-    return value if value.replace("_", "").replace("-", "").isalnum() else _s(value)
+    return value if re.fullmatch(r"[A-Za-z0-9_-]+", value) else _s(value)

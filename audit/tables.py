@@ -1,12 +1,10 @@
 """Files of rows, whatever their format: read whole, within limits, or refused in one sentence."""
 
 import csv
-import gzip
 import hashlib
 import io
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-import numpy as np
-
+from audit.decoding import ALWAYS_ALLOWED, MAX_BYTES, MAX_EXPANSION, decoded, unzipped
 from audit.errors import ConfigError, DataError, did_you_mean
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -29,13 +26,8 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-MAX_BYTES = 4 << 30
 MAX_ROWS = 5_000_000
-MAX_EXPANSION = 100
-"""Bytes out of a compressed file per byte in it; more is not text but a bomb."""
-_ALWAYS_ALLOWED = 64 << 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_BOMS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +64,7 @@ def read(
     name = path.name
     endings = [e.lower() for e in path.suffixes if e.lower() not in (".gz", ".gzip")]
     if data[:2] == b"\x1f\x8b":
-        data = _unzipped(data, name)
+        data = unzipped(data, name)
     format = format or FORMATS.get(endings[-1] if endings else "")
     if format is None:
         raise ConfigError(
@@ -81,7 +73,7 @@ def read(
         )
     if format == "parquet":
         return _parquet(data, name, sha256)
-    text = _text(data, encoding, name)
+    text = decoded(data, encoding, name)
     if not text.strip():
         raise DataError(f"{name} is empty.", hint="An audit needs at least one text.")
     if format == "csv":
@@ -123,58 +115,6 @@ def _bytes(path: Path) -> bytes:
 
 _RELATIVE = "A path in an audit file starts from the folder of the audit file."
 _SAMPLE = "Audit a sample of it."
-
-
-def _unzipped(data: bytes, name: str) -> bytes:
-    most = min(MAX_BYTES, max(_ALWAYS_ALLOWED, MAX_EXPANSION * len(data)))
-    try:
-        with gzip.open(io.BytesIO(data)) as file:
-            out = file.read(most + 1)
-    except (OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{name} is a damaged gzip file: {problem}.") from problem
-    if len(out) > most:
-        raise DataError(
-            f"{name} unpacks to more than {most >> 20} MiB.", hint="Unpack it, or audit a sample."
-        )
-    return out
-
-
-def _text(data: bytes, encoding: str, name: str) -> str:
-    try:
-        "".encode(encoding)
-        if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-            encoding = "utf-8-sig"
-        return data.decode(encoding)
-    except UnicodeDecodeError as problem:
-        line = data[: problem.start].count(b"\n") + 1
-        raise DataError(
-            f"{name} is not {problem.encoding.upper()}: byte {data[problem.start]:#04x} at "
-            f"position {problem.start} (line {line}) cannot be read.",
-            hint=_encoding_hint(data),
-        ) from problem
-    except (LookupError, UnicodeError, ValueError) as problem:
-        raise ConfigError(
-            f"{encoding!r} is not an encoding of text.", hint='Try "utf-8", "latin-1" or "utf-16".'
-        ) from problem
-
-
-def _encoding_hint(data: bytes) -> str:
-    for mark, name in _BOMS:
-        if data.startswith(mark):
-            return f'It starts with the mark of {name}: set encoding = "{name}" beside its path.'
-    sample = data[: 1 << 16]
-    nuls = sample.count(0)
-    if nuls > len(sample) // 4:
-        return 'It may be UTF-16 without its mark: set encoding = "utf-16-le" beside its path.'
-    try:
-        data.decode("gb18030")
-        if sum(byte > 0x7F for byte in sample) > len(sample) // 4:
-            return 'It may be Chinese: set encoding = "gb18030" beside its path, and look at it.'
-    except UnicodeDecodeError:
-        pass
-    if nuls:
-        return "It looks like a binary file; name a table of texts."
-    return 'If it comes from an older Windows program, set encoding = "cp1252" beside its path.'
 
 
 def _csv(text: str, name: str, sha256: str, delimiter: str) -> Table:
@@ -324,7 +264,7 @@ def _parquet(data: bytes, name: str, sha256: str) -> Table:
     if not rows:
         raise DataError(f"{name} has no rows.")
     _few_enough(rows, name)
-    if size > max(_ALWAYS_ALLOWED, MAX_EXPANSION * len(data)):
+    if size > max(ALWAYS_ALLOWED, MAX_EXPANSION * len(data)):
         raise DataError(f"{name} unpacks to {size >> 20} MiB.", hint=_SAMPLE)
 
     def column(wanted: str) -> list[object]:
