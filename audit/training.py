@@ -12,17 +12,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from audit import fit as fitting
 from audit import provenance
 from audit.checkpoint import digest_of, file_digest, read_json
 from audit.errors import AuditError, DataError, ModelError
 from audit.files import cannot_write, locked, write_text
-from audit.fit import Epoch, Progress, per_label
+from audit.fit import Epoch, Progress
+from audit.fscore import metrics
 from audit.seeding import stream
 from audit.settings import TrainConfig
-from audit.types import Corpus, Example, Floats, Head, Skip
+from audit.types import Corpus, Example, Head, Skip
 
 RECORD = "training.json"
 _GAP_SAMPLE = 200
@@ -104,7 +103,7 @@ def train(
     partial = out.with_name(f"{out.name}.partial")
     try:
         with locked(partial):
-            resumed = _started_before(partial, digest)
+            _make_ready(partial, digest)
             sample = _sample(texts, settings.seed)
             fitted = fitting.fit(
                 settings,
@@ -131,7 +130,7 @@ def train(
                 train_macro_f1=train_f1,
                 notes=_notes(fitted, len(texts), dev["macro_f1"], train_f1, settings),
                 seconds=round(perf_counter() - clock, 1),
-                resumed=resumed,
+                resumed=fitted.resumed,
             )
             skips = {"train": train_skips, "dev": dev_skips}
             _write_record(partial / "final", trained, what, fitted, skips)
@@ -169,31 +168,6 @@ def read(folder: Path) -> Trained:
         )
     except (KeyError, TypeError, ValueError) as problem:
         raise ModelError(f"{folder / RECORD} is damaged: {problem}.") from problem
-
-
-def metrics(
-    scores: Floats, examples: Sequence[Example], labels: tuple[str, ...], head: Head
-) -> dict[str, float]:
-    """Return accuracy, macro-F1 and each label's F1, precision and recall.
-
-    Args:
-        scores: Shape ``(n, k)``, in the order of `examples`.
-        examples: All labelled; at least one.
-        labels: Names of the columns.
-        head: Multi-label: accuracy is of whole label sets, at a threshold of 0.5.
-    """
-    truth = fitting.truth(examples, labels, head)
-    said = fitting.said(scores, labels, head)
-    same = truth == said
-    found = {
-        "accuracy": float(np.mean(same if same.ndim == 1 else same.all(axis=1))),
-        "macro_f1": fitting.macro_f1(truth, said, len(labels)),
-    }
-    for name, (f1, precision, recall, _) in zip(
-        labels, per_label(truth, said, len(labels)), strict=True
-    ):
-        found |= {f"f1:{name}": f1, f"precision:{name}": precision, f"recall:{name}": recall}
-    return found
 
 
 def held_out(
@@ -329,18 +303,17 @@ def _finished(out: Path, digest: str) -> Trained | None:
     )
 
 
-def _started_before(partial: Path, digest: str) -> bool:
-    """Make ready to train in `partial`; keep what is there when it belongs to the same training."""
+def _make_ready(partial: Path, digest: str) -> None:
+    """Keep what is in `partial` when it belongs to this training, else remove it."""
     mark = partial / "digest"
     if mark.exists() and mark.read_text("utf-8") == digest:
-        return any(partial.glob("checkpoint-*"))
+        return
     for path in partial.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != ".lock":
             path.unlink()
     write_text(mark, digest)
-    return False
 
 
 def _sample(texts: Sequence[Example], seed: int) -> tuple[Example, ...]:
