@@ -312,7 +312,7 @@ def _baseline_token(white_box: WhiteBox) -> int:
     for token in tokens:
         if token is None or not 0 <= int(token) < table.weight.shape[0]:
             continue
-        if added or float(table.weight[int(token)].norm()) > 1e-6:
+        if added or float(table.weight[int(token)].detach().norm()) > 1e-6:
             return int(token)
     return 0
 

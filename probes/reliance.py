@@ -71,7 +71,9 @@ class Reliance:
         for start in range(0, len(drawn), _CHUNK):
             texts = [e.input for e, _ in drawn[start : start + _CHUNK]]
             key = hashlib.sha256(
-                repr((bench.scorer.fingerprint, favourable, texts)).encode("utf-8", "replace")
+                repr(
+                    (self.version, attribution.STEPS, bench.scorer.fingerprint, favourable, texts)
+                ).encode("utf-8", "replace")
             ).hexdigest()
 
             def make(texts: list[str | tuple[str, str]] = texts) -> bytes:

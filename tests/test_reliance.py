@@ -1,0 +1,170 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import tiny_bert
+
+from audit import model
+from audit.bench import Bench
+from audit.config import ModelConfig
+from audit.decision import make
+from audit.errors import ConfigError, Unsupported
+from audit.resources import Resources
+from audit.scorer import Scorer
+from audit.testing import Lexicon
+from audit.types import Absent, Cases, Corpus, Example, Measurement
+from probes.reliance import Reliance
+
+SHAPES = (
+    "{} wrote a short report about old bridges",
+    "yesterday {} carried the heavy table upstairs",
+    "the garden was planted when {} came home early",
+    "after lunch {} painted seven wooden chairs",
+)
+PERSONS = ("she", "he", "the woman", "the man")
+TEXTS = [SHAPES[i % 4].format(PERSONS[i // 4 % 4]) for i in range(32)]
+NONE = ["nobody painted the wooden table", "old bridges carried heavy reports"]
+
+
+@pytest.fixture
+def corpus():
+    return Corpus(
+        name="test",
+        labels=("negative", "positive"),
+        examples=tuple(
+            Example(id=f"e{i}", text=text, cluster=f"c{i // 2}")
+            for i, text in enumerate(TEXTS + NONE)
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("bert"), TEXTS + NONE)
+
+
+def classifier(folder, *driving):
+    """Load a model for which only the words `driving` differ from padding."""
+    import torch
+
+    spec = ModelConfig(path=str(folder), device="cpu")
+    made = model.load(spec, model.identify(spec))
+    table = made.module.get_input_embeddings().weight
+    with torch.no_grad():
+        strong = torch.randn(table.shape[1], generator=torch.Generator().manual_seed(0))
+        table[5:] = table[0]
+        for word in driving:
+            table[made.tokenizer.convert_tokens_to_ids(word)] = strong
+    return made
+
+
+def bench(corpus, made, **more):
+    return Bench(
+        probe="reliance",
+        corpus=corpus,
+        scorer=Scorer(made),
+        decision=make(("negative", "positive"), ("positive",)),
+        resources=Resources(),
+        **more,
+    )
+
+
+def measured(facts):
+    return {f.metric: f for f in facts if isinstance(f, Measurement)}
+
+
+def test_a_model_that_reads_only_identity_words_is_seen_to(corpus, folder):
+    probe = Reliance()
+    facts = list(probe.run(bench(corpus, classifier(folder, "she", "he", "woman", "man"))))
+    found = measured(facts)
+    assert found["identity_share"].value.low > 0.8
+    assert found["placebo_share"].value.high < 0.2
+    assert found["excess_share"].value.low > 0.5
+    (cases,) = [f for f in facts if isinstance(f, Cases)]
+    assert len(cases) == 32
+    at = cases.example_id.index("e0")
+    assert cases.words[at][int(np.abs(cases.weights[at]).argmax())] == "she"
+    assert "'she'" in cases.note[at]
+    assert list(cases.before) == list(cases.after)
+
+
+def test_a_model_that_reads_other_words_is_not_accused(corpus, folder):
+    made = classifier(folder, "report", "table", "garden", "chairs")
+    found = measured(Reliance().run(bench(corpus, made)))
+    assert found["identity_share"].value.high < 0.2
+    assert found["excess_share"].value.value < 0
+
+
+def test_clusters_are_the_units_and_every_text_is_counted(corpus, folder):
+    found = measured(Reliance().run(bench(corpus, classifier(folder, "she"))))
+    share = found["identity_share"]
+    assert share.eligible == 34
+    left = {s.reason: s.count for s in share.left_out}
+    assert left.pop("no identity word") == 2
+    # Where no driving word stands, nothing moves the score and there is nothing to share out.
+    assert sum(left.values()) + share.used == 32
+    assert share.value.n < share.used
+
+
+def test_the_cap_draws_by_each_texts_own_dice(corpus, folder):
+    probe = Reliance(texts=10)
+    made = classifier(folder, "she", "he", "woman", "man")
+
+    def drawn(some):
+        (cases,) = [f for f in probe.run(bench(some, made, seed=5)) if isinstance(f, Cases)]
+        return set(cases.example_id)
+
+    whole = drawn(corpus)
+    assert len(whole) == 10
+    gone = next(iter(sorted(whole)))
+    fewer = drawn(replace(corpus, examples=tuple(e for e in corpus.examples if e.id != gone)))
+    assert whole - {gone} < fewer
+
+
+def test_what_did_not_converge_is_left_out_and_counted(corpus, folder, monkeypatch):
+    from audit.attribution import Attribution
+
+    monkeypatch.setattr(Attribution, "converged", lambda self, tolerance=0.05: False)
+    found = measured(Reliance().run(bench(corpus, classifier(folder, "she"))))
+    left = {s.reason: s.count for s in found["identity_share"].left_out}
+    assert left["the attribution did not converge"] == 32
+    assert isinstance(found["identity_share"].value, Absent)
+
+
+def test_gradients_are_taken_once_and_kept_without_words(corpus, folder):
+    kept, asked = {}, []
+
+    def remember(key, make):
+        asked.append(key)
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
+
+    made = classifier(folder, "she", "he")
+    first = measured(Reliance().run(bench(corpus, made, remember=remember)))
+    seen = dict(kept)
+    assert measured(Reliance().run(bench(corpus, made, remember=remember))) == first
+    assert kept == seen and len(asked) == 2 * len(seen)
+    assert all(b"bridges" not in value for value in seen.values())
+    assert not any("bridges" in key for key in seen)
+    json.loads(next(iter(seen.values())))
+
+
+def test_the_plan_scores_nothing_and_names_what_is_measured(corpus, folder):
+    on = bench(corpus, classifier(folder, "she"))
+    planned = Reliance().plan(on)
+    assert (on.scorer.queries, planned.units) == (0, 32)
+    ids = [f.id for f in Reliance().run(on) if isinstance(f, Measurement)]
+    assert sorted(ids) == sorted(planned.claims)
+    assert on.scorer.queries <= planned.queries
+
+
+def test_a_callable_is_not_probed(corpus):
+    with pytest.raises(Unsupported):
+        list(Reliance().run(bench(corpus, Lexicon(she=1.0))))
+
+
+def test_an_unknown_axis_is_refused(corpus):
+    with pytest.raises(ConfigError, match="axis"):
+        Reliance(axis="gendre").plan(bench(corpus, Lexicon()))
