@@ -45,7 +45,7 @@ def gap(text: str, found: Sequence[Word], i: int) -> str:
 
 def follows(text: str, found: Sequence[Word], i: int) -> str:
     """Return word `i` + 1 in lower case if only blanks or a quotation mark part it, else ``""``."""
-    if not 0 <= i < len(found) - 1 or gap(text, found, i).strip(" \t\r\n\u00a0\"“‘*_"):
+    if not 0 <= i < len(found) - 1 or gap(text, found, i).strip(' \t\r\n\u00a0"“‘*_'):
         return ""
     # A hard-wrapped line goes on in lower case; a new paragraph or a list item does not.
     broken = "\n" in gap(text, found, i) and found[i + 1].capital

@@ -3,8 +3,10 @@
 Exchanges the identity terms of a text (pronouns, gendered nouns, first names) for those of another
 group, grammar and capitals kept, and compares the model's answers. Editing alone moves scores, so
 each text is also given a placebo: the same places replaced by other terms of the *same* group. The
-effect reported is swap less placebo. Texts whose label may rightly change with the group are
-excluded by rule and counted.
+effect reported is swap less placebo. Pronouns and titles have one form per group and case, so they
+are their own placebo: a text that names a group by them alone is compared with itself. A text with
+a noun that has no second term in its group counts in the raw rates only. Texts whose label may
+rightly change with the group are excluded by rule and counted.
 
 Source: Garg et al. (2019), 'Counterfactual Fairness in Text Classification through Robustness',
 AIES, arXiv:1809.10610: `score_shift` is its counterfactual token fairness gap, and its section on
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit import stats
 from audit.bench import Bench, Planned
@@ -25,8 +28,10 @@ from audit.lexicon import Lexicon, lexicon
 from audit.perturbation import net, repeats, shown
 from audit.power import mde_mean, mde_share
 from audit.swapping import Found, Pair, Swapped, find, placebo, swap
-from audit.types import Cases, Example, Fact, Floats, Measurement, Skip
+from audit.types import Absent, Cases, Estimate, Example, Fact, Floats, Measurement, Skip
 
+_NO_PLACEBO = "no second term of its own group for a placebo"
+_UNCLEAR = "only words that mean something else as often"
 _SPREAD = 0.1
 """Standard deviation of a score's change to reckon with before anything was scored."""
 
@@ -40,7 +45,9 @@ class _Trial:
     """Group the text names; empty where it names both of the pair."""
     swapped: Swapped
     control: Swapped | None
-    """None: pronouns and titles only, which have one form per group; the text is its own."""
+    """None where the text is its own placebo, or has none."""
+    compared: bool
+    """The text has a placebo, so that the effect of editing can be taken off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,7 @@ class Swaps:
             claims += [bench.id(metric, where) for metric, where in self._slices(pair)]
             queries += sum(2 + (t.control is not None) for t in trials)
             units += len(trials)
-            one_way = sum(bool(t.source) for t in trials)
+            one_way = sum(bool(t.source) and t.compared for t in trials)
             smallest = mde_mean(_SPREAD, one_way)
             if smallest is not None:
                 mde[bench.id("favourable_gap", self._where(pair))] = smallest
@@ -90,31 +97,36 @@ class Swaps:
         where = self._where(pair)
         flips, slips = before.label != after.label, before.label != control.label
         shift, drift = np.abs(after.score - before.score), np.abs(control.score - before.score)
+        both = np.array([t.compared for t in trials], dtype=bool)
+        kept = [c for c, has in zip(clusters, both, strict=True) if has]
+        without = int((~both).sum())
+        fewer = (*left, *((Skip(reason=_NO_PLACEBO, count=without),) if without else ()))
 
-        def fact(metric: str, value: object, unit: str, skips: tuple[Skip, ...] = left) -> Fact:
-            return self._fact(bench, metric, where, value, unit, skips)
+        def rate(hits: NDArray[np.bool_], of: list[str | None]) -> Estimate | Absent:
+            if repeats(of):
+                return stats.mean(hits.astype(float), of, low=0.0, high=1.0, level=bench.level)
+            return stats.share(int(hits.sum()), len(of), level=bench.level)
 
-        for metric, hits in (("flip_rate", flips), ("placebo_flip_rate", slips)):
-            value = (
-                stats.mean(hits.astype(float), clusters, low=0.0, high=1.0, level=bench.level)
-                if repeats(clusters)
-                else stats.share(int(hits.sum()), len(trials), level=bench.level)
-            )
-            yield fact(metric, value, "share of texts")
-        yield fact(
-            "excess_flip_rate", net(flips, slips, clusters, level=bench.level), "share of texts"
-        )
-        yield fact(
-            "score_shift",
-            stats.mean(shift, clusters, low=0.0, high=1.0, level=bench.level),
-            "favourable score",
-        )
-        yield fact(
-            "excess_score_shift",
-            stats.mean(shift - drift, clusters, low=-1.0, high=1.0, level=bench.level),
-            "favourable score",
-        )
-        yield from self._directed(bench, pair, trials, left, after.score - control.score)
+        def average(values: Floats, of: list[str | None], low: float) -> Estimate | Absent:
+            return stats.mean(values, of, low=low, high=1.0, level=bench.level)
+
+        texts, score = "share of texts", "favourable score"
+        for metric, value, unit, skips in (
+            ("flip_rate", rate(flips, clusters), texts, left),
+            ("placebo_flip_rate", rate(slips[both], kept), texts, fewer),
+            (
+                "excess_flip_rate",
+                net(flips[both], slips[both], kept, level=bench.level),
+                texts,
+                fewer,
+            ),
+            ("score_shift", average(shift, clusters, 0.0), score, left),
+            ("excess_score_shift", average((shift - drift)[both], kept, -1.0), score, fewer),
+        ):
+            yield self._fact(bench, metric, where, value, unit, skips)
+        change = after.score - control.score
+        pairs = [t for t in trials if t.compared]
+        yield from self._directed(bench, pair, pairs, fewer, change[both])
         yield Cases(
             metric=bench.id("flip_rate", where),
             example_id=[t.example.id for t in trials],
@@ -124,9 +136,7 @@ class Swaps:
             score_before=before.score,
             score_after=after.score,
             flipped=flips,
-            note=[
-                f"{t.swapped.note}; placebo {control.score[i]:.3f}" for i, t in enumerate(trials)
-            ],
+            note=[_note(t, control.score[i]) for i, t in enumerate(trials)],
         )
 
     def _directed(
@@ -175,7 +185,7 @@ class Swaps:
         bench: Bench,
         metric: str,
         where: Mapping[str, str],
-        value: object,
+        value: Estimate | Absent,
         unit: str,
         skips: tuple[Skip, ...],
     ) -> Measurement:
@@ -183,7 +193,7 @@ class Swaps:
             id=bench.id(metric, where),
             metric=metric,
             where=where,
-            value=value,  # type: ignore[arg-type]
+            value=value,
             unit=unit,
             eligible=len(bench.corpus.examples),
             left_out=skips,
@@ -203,7 +213,8 @@ class Swaps:
         for example, one in found:
             named = one.groups & set(pair)
             if not named:
-                left[f"no term of {pair[0]} or {pair[1]}"] += 1
+                unclear = one.ambiguous and not one.mentions
+                left[_UNCLEAR if unclear else f"no term of {pair[0]} or {pair[1]}"] += 1
                 continue
             if one.asymmetric:
                 left["the label may rightly change with the group"] += 1
@@ -215,15 +226,13 @@ class Swaps:
                 continue
             control = placebo(one, table, pair, bench.rng("placebo", *path))
             mine = [m for m in one.mentions if m.term.group in pair]
-            if control is None and not all(m.term.closed for m in mine):
-                left["no second term of its own group for a placebo"] += 1
-                continue
             trials.append(
                 _Trial(
                     example=example,
                     source=next(iter(named)) if len(named) == 1 else "",
                     swapped=swapped,
                     control=control,
+                    compared=control is not None or all(m.term.closed for m in mine),
                 )
             )
         return trials, tuple(Skip(reason=why, count=n) for why, n in sorted(left.items()))
@@ -239,6 +248,14 @@ class Swaps:
         )
         directed = [("net_shift", {**where, "from": a, "to": b}) for a, b in (pair, pair[::-1])]
         return [(metric, where) for metric in metrics] + directed
+
+
+def _note(trial: _Trial, control: float) -> str:
+    """Say what was exchanged, and what the placebo did beside it."""
+    if trial.control is not None:
+        return f"swap: {trial.swapped.note}; placebo: {trial.control.note} ({control:.3f})"
+    why = "its own placebo" if trial.compared else "no placebo"
+    return f"swap: {trial.swapped.note}; {why}"
 
 
 def _with_own(before: Decided, controls: Decided, trials: list[_Trial]) -> Decided:

@@ -1,0 +1,205 @@
+"""Where a text names a group: terms found, proper names and fixed phrases passed over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audit.grammar import gap, precedes, word_class
+from audit.lexicon import Lexicon, Term
+from audit.text import Word, begins_a_sentence, is_shouted, is_title_case, words
+from audit.types import Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """One place where a text names a group."""
+
+    part: int
+    """0, or 1 for the second text of a pair."""
+    first: int
+    last: int
+    """Index of its first and last word in the part."""
+    start: int
+    end: int
+    text: str
+    term: Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one text says on one axis."""
+
+    parts: tuple[str, ...]
+    words: tuple[tuple[Word, ...], ...]
+    mentions: tuple[Mention, ...] = ()
+    ambiguous: int = 0
+    """Words that can mark a group but mean something else as often: left alone."""
+    asymmetric: str = ""
+    """Why the text has no counterfactual of the same label, or nothing."""
+
+    @property
+    def groups(self) -> frozenset[str]:
+        return frozenset(m.term.group for m in self.mentions)
+
+
+def find(text: Text, table: Lexicon) -> Found:
+    """Return the mentions of the groups of `table` in `text`, one string or a pair."""
+    parts = (text,) if isinstance(text, str) else tuple(text)
+    found = tuple(words(part) for part in parts)
+    mentions: list[Mention] = []
+    ambiguous = 0
+    reason = ""
+    for number, (part, list_) in enumerate(zip(parts, found, strict=True)):
+        lower = [w.lower for w in list_]
+        if table.heads.isdisjoint(lower):
+            continue
+        seen = _Place(part, list_, lower, is_shouted(part), is_title_case(list_))
+        ambiguous += _scan(seen, number, table, mentions)
+    if mentions:
+        spoken = [w.lower for list_ in found for w in list_]
+        reason = next((table.asymmetric[w] for w in spoken if w in table.asymmetric), "")
+        if not reason and not table.contradicted.isdisjoint(spoken):
+            reason = "a pronoun or noun would contradict the new name"
+    return Found(
+        parts=parts,
+        words=found,
+        mentions=tuple(mentions),
+        ambiguous=ambiguous,
+        asymmetric=reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One part of a text, read once."""
+
+    text: str
+    words: Sequence[Word]
+    lower: Sequence[str]
+    shouted: bool
+    headline: bool
+
+    @property
+    def capitals_tell(self) -> bool:
+        return not (self.shouted or self.headline)
+
+
+def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) -> int:
+    """Append the mentions of one part; return how many ambiguous words were left alone."""
+    ambiguous = 0
+    i = 0
+    while i < len(seen.words):
+        if seen.lower[i] not in table.heads and seen.lower[i] not in table.phrase_heads:
+            i += 1
+            continue
+        step = 1
+        for length in range(min(table.longest, len(seen.words) - i), 0, -1):
+            key = tuple(seen.lower[i : i + length])
+            kept, term = key in table.left_alone, table.terms.get(key)
+            if not (kept or term) or not _joined(seen, i, length):
+                continue
+            step = length
+            if term is None or kept:
+                break
+            if "ambiguous" in term.flags:
+                ambiguous += term.kind != "name" or seen.words[i].capital
+            elif not _is_something_else(seen, table, term, i, i + length - 1):
+                start, end = seen.words[i].start, seen.words[i + length - 1].end
+                mentions.append(
+                    Mention(
+                        part=number,
+                        first=i,
+                        last=i + length - 1,
+                        start=start,
+                        end=end,
+                        text=seen.text[start:end],
+                        term=term,
+                    )
+                )
+            break
+        i += step
+    return ambiguous
+
+
+def _joined(seen: _Place, i: int, length: int) -> bool:
+    return all(
+        gap(seen.text, seen.words, k).strip(" ") in ("", "-", "'", "’", "/")
+        and gap(seen.text, seen.words, k) != ""
+        for k in range(i, i + length - 1)
+    )
+
+
+def _is_something_else(seen: _Place, table: Lexicon, term: Term, i: int, j: int) -> bool:
+    """Return whether the word is part of a proper name, or a common word that looks like a term."""
+    word = seen.words[i]
+    if "honorific" in term.flags:
+        return not _is_honorific(seen, i)
+    if term.kind == "name":
+        return not _is_first_name(seen, table, i)
+    if "name" not in term.flags or not word.capital or not seen.capitals_tell:
+        return False
+    # "Queen Elizabeth", "Father Brown" are one person's name; "Aunt Mary" moves as a whole.
+    beside = gap(seen.text, seen.words, j) == " "
+    after = seen.words[j + 1] if j + 1 < len(seen.words) and beside else None
+    if after is not None and after.capital and after.lower not in word_class("capital_ok"):
+        known = table.terms.get((after.lower,))
+        moves = known is not None and known.kind == "name" and "ambiguous" not in known.flags
+        return not (term.kind == "kin" and moves)
+    # "Stephen King", "Guy" behind another capital: a surname.
+    before = precedes(seen.text, seen.words, i)
+    plain = before in word_class("capital_ok") or before in word_class("function")
+    return bool(before) and seen.words[i - 1].capital and not plain and term.kind != "kin"
+
+
+def _is_honorific(seen: _Place, i: int) -> bool:
+    """*Mr*, *Ms*, *Miss* before a name; not milliseconds, not *an MS in physics*, not *miss you*."""
+    word = seen.words[i]
+    between = gap(seen.text, seen.words, i)
+    dotted = between.startswith(".")
+    after = seen.words[i + 1] if i + 1 < len(seen.words) else None
+    near = between in (" ", ".", ". ", "\u00a0") and after is not None
+    if word.text.isupper() and len(word.text) > 1 and not seen.shouted:
+        return dotted and near and after is not None and after.capital
+    if seen.shouted:
+        return dotted or word.lower in ("mr", "mrs")
+    if not word.capital:
+        return word.lower in ("mr", "mrs") and near
+    return (
+        near and after is not None and after.capital and after.lower not in word_class("function")
+    )
+
+
+def _is_first_name(seen: _Place, table: Lexicon, i: int) -> bool:
+    word = seen.words[i]
+    if not word.capital:
+        # Names are not capitalised in careless writing; then no capital stands anywhere.
+        return seen.text.islower()
+    if seen.shouted:
+        return True
+    after = gap(seen.text, seen.words, i)
+    if after.startswith("-") or (i and gap(seen.text, seen.words, i - 1).endswith("-")):
+        return False
+    # "Mary Washington University", "James Street" are places and institutions.
+    for k in range(i + 1, min(i + 4, len(seen.words))):
+        if gap(seen.text, seen.words, k - 1).strip("'’& ") or not seen.words[k].capital:
+            break
+        if seen.lower[k] in word_class("organisation"):
+            return False
+    if i == 0:
+        return True
+    between, before = gap(seen.text, seen.words, i - 1), seen.words[i - 1]
+    if between not in (" ", ". ") or not before.capital:
+        return True
+    surname_follows = after == " " and i + 1 < len(seen.words) and seen.words[i + 1].capital
+    if before.lower in word_class("honorific"):
+        return surname_follows
+    if between != " ":
+        return True
+    if before.lower in word_class("place_prefix") or before.lower in word_class("royal"):
+        return False
+    known = table.terms.get((before.lower,))
+    if known is not None:
+        # A second first name is a middle name or a surname; "Aunt Mary" is a first name.
+        return known.kind != "name"
+    plain = before.lower in word_class("capital_ok") or before.lower in word_class("function")
+    opens = begins_a_sentence(seen.text, before.start)
+    return plain or opens or seen.headline or surname_follows
