@@ -84,6 +84,8 @@ def her(text: str, found: Sequence[Word], i: int) -> HerRole:
         return "object" if word in ("then", "now", "late") and closed else "possessive"
     if word in word_class("time_head"):
         return _her_time(word, then)
+    if word == "will" and before in ("against", "of", "in", "by", "changed"):
+        return "possessive"
     if word in word_class("function"):
         return "object"
     if (special := _her_place(word, then, before, closed)) is not None:
