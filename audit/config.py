@@ -186,7 +186,7 @@ class AuditConfig:
     scope: Mapping[str, str] = field(default_factory=dict)
     """What the audit covers and leaves out, in words."""
     responses: Mapping[str, str] = field(default_factory=dict)
-    """Replies of those responsible, by finding id, printed beside the finding."""
+    """Replies of those responsible, by finding id; they travel in the result with this file."""
 
     def __post_init__(self) -> None:
         if "test" not in self.corpora:
