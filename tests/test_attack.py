@@ -1,0 +1,378 @@
+"""Attacks in lockstep are TextAttack's attacks, and what they come to is counted honestly."""
+
+import random
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audit import attacks, foreign, model
+from audit.attacks import Target, attack, recipe
+from audit.bench import Bench
+from audit.decision import decide, make
+from audit.errors import AuditError, Unsupported
+from audit.lockstep import Failure
+from audit.resources import Resources
+from audit.scorer import Scorer
+from audit.seeding import stream
+from audit.testing import Lexicon
+from audit.types import Absent, Cases, Corpus, Decision, Estimate, Example, Measurement
+from probes.attack import Attack
+from tests import realdata
+from tests.tiny import tiny_bert
+
+TEXTS = (
+    "The nurse said that nobody in this clinic had time to explain the treatment",
+    "A terrible dinner, a wonderful evening and a very long way home!",
+    "Our teacher reads old books about ships, storms and lonely islands.",
+    "it was",
+    "!!! ??? ...",
+    "I'd never trust @someone who sells watches at http://example.com for 5 dollars",
+    "Good good good good",
+    "Children played football near the river until the rain began to fall heavily",
+)
+SHOWN = {
+    "success": "SuccessfulAttackResult",
+    "failed": "FailedAttackResult",
+    "censored": "FailedAttackResult",
+    "unchangeable": "FailedAttackResult",
+    "skipped": "SkippedAttackResult",
+}
+
+
+@pytest.fixture(scope="module")
+def ta():
+    return foreign.textattack(wordnet=Resources().wordnet_source() is not None)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    folder = tiny_bert(tmp_path_factory.mktemp("tiny"), TEXTS, sharpness=3.0, seed=4)
+    return load(folder)
+
+
+def load(folder):
+    from audit.config import ModelConfig
+
+    spec = ModelConfig(path=str(folder), max_length=64, device="cpu", dtype="float32")
+    return model.load(spec, model.identify(spec, Path()), Path())
+
+
+def needs_wordnet(name):
+    if recipe(name).wordnet and Resources().wordnet_source() is None:
+        pytest.skip("WordNet is not on this machine")
+
+
+def dice(name, n):
+    return [stream(11, name, str(i)) for i in range(n)]
+
+
+def one_by_one(ta, name, texts, truths, scorer, budget=None):
+    """TextAttack's own recipe, as published, in a plain loop: a new Attack for each text."""
+    build = {
+        "deepwordbug": ta.attack_recipes.DeepWordBugGao2018.build,
+        "pwws": ta.attack_recipes.PWWSRen2019.build,
+    }[name]
+
+    class Wrapper(ta.models.wrappers.ModelWrapper):
+        model = None
+
+        def __call__(self, some):
+            rows = scorer(list(some))
+            return rows / rows.sum(axis=1, keepdims=True)
+
+    found = []
+    for text, truth, rng in zip(texts, truths, dice(name, len(texts)), strict=True):
+        with foreign.borrowed_randomness(rng), foreign.no_downloads():
+            made = build(Wrapper())
+            made.goal_function.use_cache = False
+            made.goal_function.batch_size = 2**31
+            if budget is not None:
+                made.goal_function.query_budget = budget
+            result = made.attack(text, truth)
+        end = result.perturbed_result.attacked_text.tokenizer_input
+        found.append((type(result).__name__, end, result.num_queries))
+    return found
+
+
+def in_lockstep(name, texts, truths, scorer, budget=None, width=32):
+    rule = make(scorer.labels, scorer.labels[:1])
+    targets = [
+        Target(text=text, truth=truth, rng=rng)
+        for text, truth, rng in zip(texts, truths, dice(name, len(texts)), strict=True)
+    ]
+    found = dict(attack(targets, recipe(name), scorer, rule, max_queries=budget, width=width))
+    return [found[i] for i in range(len(texts))]
+
+
+def told(found):
+    assert not [f for f in found if isinstance(f, Failure)]
+    return [(SHOWN[f.outcome], f.text, f.queries) for f in found]
+
+
+@pytest.mark.parametrize("name", ["deepwordbug", "pwws"])
+@pytest.mark.parametrize("budget", [None, 25])
+def test_lockstep_gives_textattacks_outcome_text_and_queries(ta, bert, name, budget):
+    needs_wordnet(name)
+    truths = decide(make(bert.labels, bert.labels[:1]), Scorer(bert)(TEXTS)).label.tolist()
+    # One wrong label, so that one text is skipped, and searches that end while others go on.
+    truths[2] = 1 - truths[2]
+    plain = one_by_one(ta, name, TEXTS, truths, Scorer(bert), budget)
+    assert len({kind for kind, _, _ in plain}) == (3 if budget is None else 2 + (name != "pwws"))
+    for width in (1, 3, 32):
+        assert told(in_lockstep(name, TEXTS, truths, Scorer(bert), budget, width)) == plain
+
+
+def test_without_its_own_dice_a_search_would_go_another_way(ta, bert):
+    truths = decide(make(bert.labels, bert.labels[:1]), Scorer(bert)(TEXTS)).label.tolist()
+    first = in_lockstep("deepwordbug", TEXTS, truths, Scorer(bert))
+    rule = make(bert.labels, bert.labels[:1])
+    targets = [
+        Target(text=x, truth=y, rng=stream(12, x)) for x, y in zip(TEXTS, truths, strict=True)
+    ]
+    other = dict(attack(targets, recipe("deepwordbug"), Scorer(bert), rule))
+    assert [other[i].text for i in range(len(TEXTS))] != [f.text for f in first]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["deepwordbug", "pwws"])
+def test_fifty_real_texts_give_textattacks_outcome_text_and_queries(ta, name, tmp_path, capsys):
+    """With the packaged encoder. Only a tie within float noise could tell the two apart."""
+    from benchmarks.heads.make import assemble
+
+    needs_wordnet(name)
+    rows = realdata.rows("edos", "test.jsonl")[:25], realdata.rows("davidson", "test.jsonl")[:25]
+    texts = [row["text"] for some in rows for row in some]
+    classifier = load(assemble(tmp_path / "head"))
+    truths = decide(make(classifier.labels, classifier.labels[:1]), Scorer(classifier)(texts)).label
+    truths = [row["label"] for row in rows[0]] + truths[25:].tolist()
+    plain = one_by_one(ta, name, texts, truths, Scorer(classifier))
+    ours = told(in_lockstep(name, texts, truths, Scorer(classifier)))
+    same = sum(a == b for a, b in zip(plain, ours, strict=True))
+    kinds = dict(Counter(kind for kind, _, _ in ours))
+    queries = sum(n for _, _, n in ours)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{name}: {same} of {len(texts)} equal, {queries} queries, {kinds}\n")
+    assert ours == plain
+
+
+def on(classifier, sentences, labels=None, *, rule=None, clusters=None, **settings):
+    examples = tuple(
+        Example(
+            id=f"e{i}",
+            text=text,
+            label=None if labels is None else labels[i],
+            cluster=None if clusters is None else clusters[i],
+        )
+        for i, text in enumerate(sentences)
+    )
+    scorer = Scorer(classifier)
+    bench = Bench(
+        probe="attack",
+        corpus=Corpus(name="test", labels=scorer.labels, examples=examples),
+        scorer=scorer,
+        decision=rule or make(scorer.labels, scorer.labels[-1:], head=scorer.head),
+        resources=Resources(),
+    )
+    probe = Attack(**settings)
+    return probe, bench
+
+
+def measured(probe, bench):
+    facts = list(probe.run(bench))
+    rates = {f.metric: f for f in facts if isinstance(f, Measurement)}
+    return rates, next(f for f in facts if isinstance(f, Cases))
+
+
+SENTENCES = [f"the {a} was really {b} today" for a in ("film", "meal", "trip") for b in
+             ("excellent", "splendid", "marvellous", "terrific")]  # fmt: skip
+
+
+def test_a_model_that_hangs_on_one_word_is_broken_through_that_word():
+    probe, bench = on(Lexicon(really=3.0, the=-1.0), SENTENCES, ["positive"] * 12)
+    rates, cases = measured(probe, bench)
+    assert rates["attack_success_rate"].value.value == 1.0
+    assert rates["attack_success_rate"].value.low > 0.7
+    assert rates["robust_accuracy"].value.value == 0.0
+    assert rates["clean_accuracy"].value.value == 1.0
+    assert all("really" not in a.split() for a in cases.after) and all(cases.flipped)
+    assert "success after" in cases.note[0] and len(cases) == 12
+
+
+def test_a_constant_model_is_never_reported_broken():
+    probe, bench = on(Lexicon(nothing=1.0), SENTENCES, ["negative"] * 12)
+    rates, cases = measured(probe, bench)
+    assert rates["attack_success_rate"].value.value == 0.0
+    assert rates["robust_accuracy"].value.value == 1.0
+    assert not any(cases.flipped)
+
+
+def test_a_search_that_the_budget_ends_is_never_counted_as_robust():
+    probe, bench = on(Lexicon(nothing=1.0), SENTENCES, ["negative"] * 12, max_queries=5)
+    rates, _ = measured(probe, bench)
+    success = rates["attack_success_rate"]
+    assert isinstance(success.value, Absent)
+    assert [(s.reason, s.count) for s in success.left_out] == [
+        ("search ended by the query budget", 12)
+    ]
+    assert rates["robust_accuracy"].value.value == 0.0
+    assert rates["broken_within_budget"].value.value == 0.0
+    assert rates["broken_within_budget"].value.n == 12
+    assert "5 model calls" in success.budget
+
+
+def test_the_budget_holds_for_every_search():
+    probe, bench = on(Lexicon(nothing=1.0), SENTENCES, max_queries=7)
+    measured(probe, bench)
+    assert bench.scorer.queries <= probe.plan(bench).queries == 12 * 9
+
+
+def test_texts_decided_wrongly_and_texts_without_a_word_to_change_are_left_out():
+    texts = [*SENTENCES[:4], "?! ...", "it was"]
+    labels = ["negative", "positive", "negative", "negative", "negative", "negative"]
+    probe, bench = on(Lexicon(nothing=1.0), texts, labels)
+    rates, _ = measured(probe, bench)
+    left = {s.reason: s.count for s in rates["attack_success_rate"].left_out}
+    assert left == {
+        "decided wrongly before any change": 1,
+        "nothing in it that the recipe can change": 2,
+    }
+    assert rates["attack_success_rate"].value.n == 3
+    assert rates["clean_accuracy"].value.n == 4
+    assert rates["clean_accuracy"].value.value == rates["robust_accuracy"].value.value == 0.75
+
+
+def test_without_labels_the_models_own_decision_is_attacked():
+    probe, bench = on(Lexicon(really=3.0), SENTENCES)
+    assert not any("accuracy" in claim for claim in probe.plan(bench).claims)
+    rates, _ = measured(probe, bench)
+    assert set(rates) == {"attack_success_rate", "broken_within_budget"}
+    assert rates["broken_within_budget"].value.n == 12
+
+
+def test_a_sample_of_texts_does_not_hang_on_the_others():
+    probe, bench = on(Lexicon(really=3.0), SENTENCES, texts=5)
+    drawn = {bench.corpus.examples[i].id for i in probe._drawn(bench)}
+    fewer = replace(bench.corpus, examples=bench.corpus.examples[3:])
+    again = {fewer.examples[i].id for i in probe._drawn(replace(bench, corpus=fewer))}
+    assert len(drawn) == len(again) == 5
+    assert drawn & {e.id for e in fewer.examples} <= again
+    rates, cases = measured(probe, bench)
+    assert rates["broken_within_budget"].eligible == 12
+    assert ("not among the texts drawn", 7) in [
+        (s.reason, s.count) for s in rates["broken_within_budget"].left_out
+    ]
+    assert set(cases.example_id) <= drawn
+
+
+def test_texts_of_one_author_do_not_count_as_independent():
+    alone = on(Lexicon(really=3.0, film=-9.0), SENTENCES, texts=None)
+    grouped = on(Lexicon(really=3.0, film=-9.0), SENTENCES, clusters=["a", "b", "c", "d"] * 3)
+    one, other = (measured(*x)[0]["broken_within_budget"].value for x in (alone, grouped))
+    assert isinstance(one, Estimate) and isinstance(other, Estimate)
+    assert one.n == 12 and other.n == 4
+
+
+class Several:
+    """Labels that apply or not, each by one word."""
+
+    labels = ("rude", "political")
+    head = "multi"
+    fingerprint = "several"
+
+    def probabilities(self, texts):
+        return np.array(
+            [[0.9 if "idiot" in t else 0.2, 0.8 if "senate" in t else 0.1] for t in texts]
+        )
+
+
+def test_under_several_labels_success_is_any_changed_label():
+    texts = ["the idiot of the senate spoke", "what an idiot", "nothing to see around here"]
+    probe, bench = on(Several(), texts)
+    rates, cases = measured(probe, bench)
+    assert rates["broken_within_budget"].value.value == pytest.approx(2 / 3)
+    changed = {i: after for i, after, flip in zip(
+        cases.example_id, cases.after, cases.flipped, strict=True) if flip}  # fmt: skip
+    assert set(changed) == {"e0", "e1"}
+    for i, after in changed.items():
+        before = bench.corpus.examples[int(i[1:])].text
+        labels = bench.decide(Several().probabilities([before, after])).label
+        assert labels[0] != labels[1]
+
+
+def test_under_a_threshold_success_is_a_changed_decision_not_a_changed_top_label():
+    # 'really' brings 0.95; without it 0.73 stays the top label but falls under the threshold.
+    classifier = Lexicon(really=2.0, the=1.0)
+    rule = make(classifier.labels, ("positive",), threshold=0.9)
+    rates, cases = measured(*on(classifier, SENTENCES, ["positive"] * 12, rule=rule))
+    assert rates["attack_success_rate"].value.value == 1.0
+    assert min(cases.score_after) > 0.5 and max(cases.score_after) < 0.9
+
+
+def test_the_two_texts_of_a_pair_are_both_searched():
+    class Pairs:
+        labels = ("no", "yes")
+        fingerprint = "pairs"
+
+        def probabilities(self, inputs):
+            p = np.array([0.9 if "yesterday" in second else 0.1 for _, second in inputs])
+            return np.stack([1 - p, p], axis=1)
+
+    pair = ("a dog sleeps outside", "it happened yesterday")
+    targets = [Target(text=pair, truth=1, rng=stream(0, "x"))]
+    rule = make(Pairs.labels, ("yes",))
+    found = dict(attack(targets, recipe("deepwordbug"), Scorer(Pairs()), rule))
+    assert found[0].outcome == "success"
+    assert isinstance(found[0].text, tuple) and found[0].text[0] == pair[0]
+
+
+def test_a_search_that_crashes_is_left_out_by_name(monkeypatch):
+    def broken(ta):
+        raise ValueError("no such word")
+
+    spoilt = replace(recipe("deepwordbug"), parts=broken)
+    monkeypatch.setitem(attacks.RECIPES, "deepwordbug", spoilt)
+    rates, _ = measured(*on(Lexicon(really=3.0), SENTENCES))
+    assert isinstance(rates["attack_success_rate"].value, Absent)
+    left = rates["broken_within_budget"].left_out
+    assert [(s.reason, s.count) for s in left] == [("search failed (ValueError: no such word)", 12)]
+
+
+def test_a_recipe_without_its_resource_is_not_run_and_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("audit.resources._wordnet_places", list)
+    probe, bench = on(Lexicon(), SENTENCES, recipe="pwws")
+    for ask in (lambda: probe.plan(bench), lambda: list(probe.run(bench))):
+        with pytest.raises(Unsupported, match="needs WordNet") as said:
+            ask()
+        assert "wordnet" in said.value.hint
+
+
+def test_settings_that_cannot_be_are_refused():
+    with pytest.raises(AuditError, match="no attack recipe") as said:
+        Attack(recipe="deepwordbugs")
+    assert "deepwordbug" in said.value.hint
+    for wrong in ({"texts": 0}, {"max_queries": 1}, {"width": 0}):
+        with pytest.raises(ValueError):
+            Attack(**wrong)
+
+
+def test_the_goal_near_a_row_that_misses_one_is_not_softmaxed(ta):
+    """A row off by 1e-5 would have TextAttack squash the whole request into near-equal scores."""
+    goal = attacks.changed_decision(ta)(
+        lambda texts: np.array([[0.1, 0.9 - 1e-5]] * len(texts)),
+        Decision(labels=("a", "b"), favourable=("b",)),
+        None,
+    )
+    result, _ = goal.init_attack_example(ta.shared.AttackedText("some words"), 1)
+    assert result.score == pytest.approx(0.1, abs=1e-4)
+
+
+def test_an_attack_moves_no_global_dice():
+    random.seed(4), np.random.seed(4)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    measured(*on(Lexicon(really=3.0), SENTENCES))
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
