@@ -61,6 +61,9 @@ def template(
         "[decision]",
         f"# Which labels count as selection, of {', '.join(map(_s, labels))}. A guess: look at it.",
         f"favourable = [{', '.join(_s(name) for name in chosen)}]",
+        "# threshold = 0.5 # instead of the likeliest label"
+        if head == "single"
+        else "# threshold = 0.5",
         "",
         "[corpora.test]",
         f"path = {_s(data)}",
@@ -82,7 +85,7 @@ def template(
             "# against before you look at the numbers.",
             "[[probe]]",
             'name = "group_rates"',
-            '# reference = { sex = "male" }',
+            f'# reference = {{ {_key(next(iter(groups)))} = "…" }}',
             "",
             "[[gate]]",
             'metric = "group_rates.selection_rate_gap"',

@@ -2,22 +2,18 @@
 
 import csv
 import gzip
-import io
 import json
 import time
 
-import numpy as np
 import pytest
 import realdata
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from tables import as_csv, as_jsonl, put, spec
 
 from audit import tables
 from audit.config import CorpusConfig
 from audit.corpus import from_frame, guess_columns, load
-from audit.errors import AuditError, ConfigError, DataError, Unsupported
-from audit.labels import check_permutation
-from audit.types import Corpus, Skip
+from audit.errors import AuditError, ConfigError, DataError
+from audit.types import Skip
 
 ROWS = [
     {"text": "good film", "label": "pos", "id": "a", "sex": "f", "author": "x"},
@@ -30,28 +26,6 @@ SPEC = {
     "groups": {"gender": "sex"},
     "cluster": "author",
 }
-
-
-def put(folder, name, data):
-    path = folder / name
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
-
-
-def spec(path, **changes):
-    return CorpusConfig(path=str(path), **changes)
-
-
-def as_csv(rows, **how):
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), **how)
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def as_jsonl(rows):
-    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def refused(folder, name, data, **changes):
@@ -275,256 +249,6 @@ def test_half_a_surrogate_pair_becomes_visible_and_control_characters_stay(tmp_p
     corpus = load(spec(put(tmp_path, "a.jsonl", row), groups={"g": "g"}))
     assert corpus.examples[0].text == "a\\udc80b\x00\x1b[31m\u2028"
     assert corpus.examples[0].groups == {"g": "\\ud83d"}
-
-
-# Labels.
-
-
-def labels_of(folder, values, head="single", model=("ham", "spam"), **changes):
-    path = put(folder, "a.jsonl", as_jsonl([{"text": "t", "y": v} for v in values]))
-    corpus = load(spec(path, label="y", **changes), model_labels=model, head=head)
-    return [e.label for e in corpus.examples]
-
-
-@pytest.mark.parametrize(
-    ("values", "changes"),
-    [
-        (["spam", "ham", None], {}),
-        ([1, 0, None], {}),
-        ([1.0, 0.0, float("nan")], {}),
-        (["1", "0", ""], {}),
-        (["junk", "ham", None], {"labels": {"junk": "spam"}}),
-        ([True, False, None], {"labels": {"true": "spam", "false": "ham"}}),
-        ([0, 1, None], {"labels": {"0": "spam", "1": "ham"}}),
-    ],
-    ids=["names", "positions", "floats", "texts", "a mapping", "truth values", "turned round"],
-)
-def test_labels_find_their_name(values, changes, tmp_path):
-    assert labels_of(tmp_path, values, **changes) == ["spam", "ham", None]
-
-
-def test_positions_are_not_guessed_where_the_model_has_numbers_for_names(tmp_path):
-    assert labels_of(tmp_path, [1, 2], model=("1", "2")) == ["1", "2"]
-    with pytest.raises(DataError, match="'0'"):
-        labels_of(tmp_path, [0, 1], model=("1", "2"))
-
-
-def test_positions_are_not_guessed_beside_a_mapping(tmp_path):
-    with pytest.raises(DataError, match="labels that the model has not: '0'"):
-        labels_of(tmp_path, [0, 1], labels={"1": "ham"})
-
-
-def test_unknown_labels_are_listed_with_what_was_meant(tmp_path):
-    with pytest.raises(DataError) as caught:
-        labels_of(tmp_path, ["spam", "Spam!", "eggs"])
-    assert "has labels that the model has not: 'Spam!', 'eggs'" in str(caught.value)
-    assert caught.value.hint.startswith("Did you mean 'spam'? Say which is which: labels = {")
-
-
-def test_a_mapping_to_a_label_that_the_model_has_not_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="mapped to 'spma'"):
-        labels_of(tmp_path, ["x"], labels={"x": "spma"})
-
-
-def test_data_of_one_class_can_be_audited(tmp_path):
-    assert labels_of(tmp_path, ["ham", "ham"]) == ["ham", "ham"]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        [["b", "a"], [], ["c", "c"], None],
-        ["b|a", "|", "c", ""],
-        ['["b", "a"]', "[]", '["c"]', None],
-        [[1, 0], [], [2], None],
-    ],
-    ids=["lists", "separated", "lists as text", "positions"],
-)
-def test_a_multi_label_cell_holds_several(values, tmp_path):
-    found = labels_of(tmp_path, values, head="multi", model=("a", "b", "c"))
-    assert found == [("a", "b"), (), ("c",), None]
-
-
-def test_several_labels_need_a_model_that_gives_several(tmp_path):
-    with pytest.raises(DataError, match="holds several labels a text"):
-        labels_of(tmp_path, [["ham", "spam"]])
-
-
-# Exchanged labels.
-
-
-def model_says(truth, right, seed=0, k=2):
-    rng = np.random.default_rng(seed)
-    other = (truth + rng.integers(1, k, len(truth))) % k
-    return np.where(rng.random(len(truth)) < right, truth, other)
-
-
-def suspicion(truth, predicted, names):
-    return check_permutation([names[t] for t in truth], [names[p] for p in predicted], names)
-
-
-@pytest.mark.parametrize(("k", "order"), [(2, [1, 0]), (3, [0, 2, 1]), (3, [1, 2, 0])])
-def test_exchanged_labels_are_found_with_the_renaming_that_fits(k, order):
-    truth = np.random.default_rng(1).integers(0, k, 300)
-    names = ["ham", "spam", "eggs"][:k]
-    predicted = np.array(order)[model_says(truth, 0.85, k=k)]
-    problem = suspicion(truth, predicted, names)
-    assert isinstance(problem, DataError)
-    for true, model in enumerate(order):
-        renamed = f'"{names[model]}" = "{names[true]}"'
-        assert (renamed in problem.hint) == (true != model)
-
-
-@pytest.mark.parametrize("right", [0.45, 0.5, 0.6, 0.9])
-@pytest.mark.parametrize("seed", range(5))
-def test_a_weak_model_is_not_accused_of_exchanged_labels(right, seed):
-    truth = (np.random.default_rng(seed).random(400) < 0.3).astype(int)
-    assert suspicion(truth, model_says(truth, right, seed), ["a", "b"]) is None
-
-
-def test_a_model_that_always_says_the_rare_label_is_not_accused():
-    truth = (np.arange(500) % 10 == 0).astype(int)
-    assert suspicion(truth, np.ones(500, int), ["a", "b"]) is None
-
-
-def test_a_handful_of_texts_accuses_nobody():
-    assert suspicion(np.arange(20) % 2, (np.arange(20) + 1) % 2, ["a", "b"]) is None
-    assert check_permutation([], [], ["a", "b"]) is None
-
-
-# Hub data sets.
-
-
-def test_a_hub_data_set_needs_its_package(monkeypatch):
-    import sys
-    import types
-
-    # What a folder called `datasets` in the working directory imports as.
-    monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
-    with pytest.raises(Unsupported, match="not installed") as caught:
-        load(spec("hub:owner/name"))
-    assert "evenhand[hub]" in caught.value.hint
-
-
-class Hub:
-    """The part of `datasets` that is used."""
-
-    class ClassLabel:
-        names = ("ham", "spam")
-
-    def __init__(self, rows):
-        self.rows = rows
-        self.asked = []
-
-    def load_dataset(self, name, configuration, *, split):
-        self.asked.append((name, configuration, split))
-        if not self.rows:
-            raise ConnectionError(f"no route to {name}\nand more")
-        found = list(self.rows)
-        return type("Rows", (list,), {"features": {"y": self.ClassLabel()}})(found)
-
-
-def test_a_hub_data_set_is_read_with_the_names_of_its_classes(monkeypatch):
-    import sys
-
-    hub = Hub([{"text": "a", "y": 1}, {"text": "b", "y": -1}])
-    monkeypatch.setitem(sys.modules, "datasets", hub)
-    corpus = load(spec("hub:owner/name:en", label="y"), model_labels=("spam", "ham"))
-    assert hub.asked == [("owner/name", "en", "test")]
-    assert [e.label for e in corpus.examples] == ["spam", None]
-    assert len(corpus.sha256) == 64
-
-
-def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "datasets", Hub([]))
-    with pytest.raises(DataError) as caught:
-        load(spec("hub:owner/name"))
-    assert str(caught.value).endswith("ConnectionError: no route to owner/name.")
-
-
-# Guessing columns.
-
-
-def test_columns_are_guessed_from_names_and_values(tmp_path):
-    rows = [
-        {"row": i, "uid": f"u{i}", "y": i % 2, "outcome": ["ham", "spam"][i % 2], "note": "x"}
-        | {"remark": f"a longer remark about {i}", "author_gender": "fm"[i % 2], "author": i % 3}
-        for i in range(50)
-    ]
-    guess = guess_columns(put(tmp_path, "a.csv", as_csv(rows)), ("ham", "spam"))
-    assert (guess.text, guess.label, guess.id, guess.cluster) == (
-        "remark",
-        "outcome",
-        "uid",
-        "author",
-    )
-    assert guess.groups == {"author_gender": "author_gender"}
-    assert guess.labels == ("ham", "spam")
-
-
-def test_an_id_that_repeats_is_no_id(tmp_path):
-    rows = [{"text": "a", "id": 1}, {"text": "b", "id": 1}]
-    assert guess_columns(put(tmp_path, "a.jsonl", as_jsonl(rows))).id is None
-
-
-# Anything at all.
-
-_HEADS = st.sampled_from([b"", b"text\n", b"text,label,id\n", b'{"text": "', b'[{"text": 1'])
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    _HEADS,
-    st.binary(max_size=80) | st.text(alphabet='",\n\r\t{}[]:a1\0\ufeff\\ud8', max_size=60),
-    st.sampled_from(["csv", "tsv", "jsonl", "json"]),
-)
-def test_any_bytes_are_a_corpus_or_an_error_in_a_sentence(head, data, format):
-    import tempfile
-    from pathlib import Path
-
-    data = head + (data if isinstance(data, bytes) else data.encode())
-    with tempfile.TemporaryDirectory() as folder:
-        path = put(Path(folder), f"a.{format}", data)
-        try:
-            corpus = load(spec(path))
-        except AuditError as refused:
-            assert len(str(refused)) < 500
-        else:
-            assert isinstance(corpus, Corpus)
-            assert all(e.text.strip() for e in corpus.examples)
-            "".join(e.text for e in corpus.examples).encode("utf-8")
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=60), st.booleans())
-def test_any_damaged_parquet_is_an_error_in_a_sentence(data, whole):
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = put(Path(folder), "a.parquet", b"PAR1" + data + (b"PAR1" if whole else b""))
-        with pytest.raises(AuditError):
-            load(spec(path))
-
-
-_cells = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
-    str.strip
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(_cells, min_size=1, max_size=6), st.sampled_from(["csv", "jsonl", "json"]))
-def test_a_text_comes_out_as_it_went_in(texts, format):
-    import tempfile
-    from pathlib import Path
-
-    rows = [{"text": t, "n": str(i)} for i, t in enumerate(texts)]
-    write = {"csv": as_csv, "jsonl": as_jsonl, "json": json.dumps}[format]
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = load(spec(put(Path(folder), f"a.{format}", write(rows))))
-    assert [e.text for e in corpus.examples] == texts
 
 
 def test_ten_thousand_rows_are_read_in_well_under_a_second(tmp_path):
