@@ -15,7 +15,7 @@ FLOORS = [
         *("model", "checkpoint", "classifier", "huggingface", "cache", "stats", "intervals"),
         *("power", "metrics", "decision", "text", "grammar", "lexicon", "mentions", "swapping", "wordpieces"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
-        *("tables", "decoding", "sample"),
+        *("tables", "decoding", "sample", "firsttoken"),
     },
     {
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
