@@ -1,10 +1,12 @@
 """The whole job on what is installed: a synthetic sample, a model, an audit, a retrain, a page."""
 
+import shutil
 from pathlib import Path
 from time import perf_counter
 
 from audit import config, runner, sample, training
 from audit.console import Display, summary, verdicts
+from audit.errors import AuditError
 from audit.files import write_text
 from audit.report import render
 from audit.resources import Resources
@@ -38,14 +40,26 @@ def run(out: Path, *, with_retrain: bool, display: Display) -> str:
     write_text(audit_file, (shipped("datasets") / "applicants" / "audit.toml").read_text("utf-8"))
     read = config.read(audit_file)
     display.say(f"Fine-tuning the packaged encoder on {SIZES['train']:,} synthetic applicants …")
-    trained = training.train(
-        read.train,
-        corpora["train"],
-        corpora["dev"],
-        out / "model",
-        encoder=encoder,
-        on_progress=display.training,
-    )
+    folder = out / "model"
+
+    def train() -> training.Trained:
+        return training.train(
+            read.train,
+            corpora["train"],
+            corpora["dev"],
+            folder,
+            encoder=encoder,
+            on_progress=display.training,
+        )
+
+    try:
+        trained = train()
+    except AuditError:
+        if not (folder / "training.json").exists():
+            raise
+        # Left by another version of the demo, whose texts or settings were others.
+        shutil.rmtree(folder)
+        trained = train()
     display.say(f"Dev macro-F1 {trained.dev['macro_f1']:.3f}. Auditing …")
     if with_retrain:
         from audit.retrain import retrain
