@@ -12,6 +12,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from unittest import mock
@@ -35,6 +36,8 @@ _WORD = re.compile(rf"(?P<protected>{_PROTECTED})|(?P<word>\w+(?:['\u2019]\w+)*)
 
 _lock = threading.RLock()
 _MARKER = "post_install_check_3"
+_VARIABLES = ("TA_CACHE_DIR", "TOKENIZERS_PARALLELISM", "WANDB_SILENT")
+"""Of the environment: what TextAttack's import reads and sets."""
 
 
 def textattack(resources: Resources | None = None, *, wordnet: bool = False) -> types.ModuleType:
@@ -55,7 +58,7 @@ def textattack(resources: Resources | None = None, *, wordnet: bool = False) -> 
         if found is None:
             raise Unsupported("WordNet is not on this machine.", hint=GET_WORDNET)
         folders.append(found)
-    with _lock:
+    with _lock, kept_randomness():
         if importlib.util.find_spec("textattack") is None:
             raise Unsupported("TextAttack is not installed.", hint="pip install textattack")
         _show_to_nltk(folders)
@@ -67,7 +70,9 @@ def _textattack() -> types.ModuleType:
     if loaded is not None and hasattr(loaded, "Attack"):
         return loaded
     cache = os.environ.get("TA_CACHE_DIR")
-    with kept_randomness(), warnings.catch_warnings(), _environment(without="TA_CACHE_DIR"):
+    with warnings.catch_warnings(), _kept_environment():
+        # Set, it would move the caches of Hugging Face and of every XDG program as well.
+        os.environ.pop("TA_CACHE_DIR", None)
         warnings.simplefilter("ignore")
         try:
             with _stand_ins(), _quiet_install(), no_downloads():
@@ -111,16 +116,16 @@ def no_downloads() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(*, without: str) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.pop(without, None)
+def _kept_environment() -> Iterator[None]:
+    # Not all of it: what OpenMP and others set for themselves must stay.
+    before = {name: os.environ.get(name) for name in _VARIABLES}
     try:
         yield
     finally:
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
         for name, value in before.items():
-            if os.environ.get(name) != value:
+            if value is None:
+                os.environ.pop(name, None)
+            else:
                 os.environ[name] = value
 
 
@@ -221,7 +226,8 @@ def augment(augmenter: Any, text: str, rng: np.random.Generator) -> str | None:
     with borrowed_randomness(rng):
         made = augmenter.augment(stripped, n=1, num_thread=1)
     changed = made if isinstance(made, str) else (made[0] if made else "")
-    if not isinstance(changed, str) or "".join(changed.split()) == "".join(text.split()):
+    letters = "".join(changed.split())
+    if not letters or letters == "".join(text.split()):
         return None
     start = text.index(stripped)
     return text[:start] + changed + text[start + len(stripped) :]
@@ -321,19 +327,28 @@ def _spelling(words: float, shared: dict[str, Any]) -> Any:
     spelling = importlib.import_module("nlpaug.augmenter.word.spelling")
     dictionary = importlib.import_module("nlpaug.model.word_dict")
     augmenter = spelling.SpellingAug(**shared, aug_p=words, aug_max=None)
-    # Its own table goes both ways, so that "like" becomes "luck", is shared by the whole process,
-    # and is ordered by string hashes: the same seed gave other words in another process.
-    table = dictionary.Spelling(augmenter.dict_path, include_reverse=False).dict
+    augmenter.model = _Table(_misspellings(dictionary, augmenter.dict_path))
+    return augmenter
+
+
+@cache
+def _misspellings(dictionary: Any, path: str) -> dict[str, list[str]]:
+    # nlpaug's own table goes both ways, so that "like" becomes "luck", is shared by the whole
+    # process, and is ordered by string hashes: the same seed gave other words in another process.
+    table = dictionary.Spelling(path, include_reverse=False).dict
     clean = {
-        word: sorted({slip for slip in slips if slip.isalpha() and slip != word})
+        word: sorted({_cased(slip, word) for slip in slips if slip.isalpha()} - {word})
         for word, slips in table.items()
         if word.isalpha()
     }
     capital = {
-        word.capitalize(): [slip.capitalize() for slip in slips] for word, slips in clean.items()
+        word.capitalize(): [_cased(slip, "A") for slip in slips] for word, slips in clean.items()
     }
-    augmenter.model = _Table(capital | clean)
-    return augmenter
+    return capital | clean
+
+
+def _cased(slip: str, word: str) -> str:
+    return slip[0].upper() + slip[1:] if word[0].isupper() else slip
 
 
 class _Table:
