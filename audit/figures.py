@@ -8,7 +8,6 @@ from urllib.parse import unquote
 from audit.types import Estimate
 
 MINUS = "\N{MINUS SIGN}"
-THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
 def number(value: float) -> str:
@@ -42,10 +41,11 @@ def limit(value: float) -> str:
 def percent(share: float) -> str:
     """Write a level such as 0.95.
 
-    >>> percent(0.95).replace(THIN, " "), percent(0.9875).replace(THIN, " ")
-    ('95 %', '98.75 %')
+    >>> percent(0.95), percent(0.9875), percent(0.9999999)
+    ('95%', '98.75%', '> 99.99%')
     """
-    return f"{round(100 * share, 2):g}{THIN}%"
+    shown = round(100 * share, 2)
+    return f"> 99.99%" if shown >= 100 > 100 * share else f"{shown:g}%"
 
 
 def probability(p: float) -> str:
@@ -59,8 +59,9 @@ def interval(e: Estimate) -> str:
 
 
 def humanise(name: str) -> str:
-    """Turn ``flip_rate`` into ``flip rate``."""
-    return name.replace("_", " ")
+    """Turn ``flip_rate`` into ``flip rate``; what is not such a name stays as it is."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
+    return name.replace("_", " ") if plain else name
 
 
 def slice_words(where: Mapping[str, str]) -> str:

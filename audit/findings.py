@@ -13,11 +13,22 @@ shares and ratios that should be high.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, isclose
 
 from audit.figures import humanise, limit, number, parse, percent, probability, slice_words
-from audit.types import Absent, Case, Claim, Estimate, Finding, Plan, ProbeRun, Severity, Verdict
+from audit.types import (
+    Absent,
+    Case,
+    Claim,
+    Estimate,
+    Finding,
+    Measurement,
+    Plan,
+    ProbeRun,
+    Severity,
+    Verdict,
+)
 
 STEPS: tuple[Severity, ...] = ("minor", "moderate", "serious", "critical")
 _RANK = {"fail": 0, "inconclusive": 1, "not_estimable": 2}
@@ -26,18 +37,18 @@ _SMALLEST_SCALE = 0.02
 _EVIDENCE = 20
 
 _ADVICE = {
-    "swaps": "Read the pairs below: the changed words are the only difference. Then add "
-    "counterfactual copies of the training texts (`evenhand retrain`) and measure again on the "
+    "swaps": "Read the pairs: the changed words are the only difference. Then add "
+    "counterfactual copies of the training texts (evenhand retrain) and measure again on the "
     "same texts.",
-    "typos": "Add mistyped copies of the training texts (`evenhand retrain`), or correct spelling "
+    "typos": "Add mistyped copies of the training texts (evenhand retrain), or correct spelling "
     "before the model reads, and measure again on the same texts.",
     "noise": "Find where such noise comes from in use. Clean it before the model reads, or add "
-    "noisy copies of the training texts (`evenhand retrain`), and measure again.",
+    "noisy copies of the training texts (evenhand retrain), and measure again.",
     "attack": "Read the changed texts and strike out those that no longer mean the same. If what "
     "remains matters, retrain on such changes and attack the new model again: old attacks "
     "flatter a new model.",
     "reliance": "Look at the words that carry the score. If they should not matter, balance them "
-    "in the training texts (`evenhand retrain`) and check with swaps that the decision follows.",
+    "in the training texts (evenhand retrain) and check with swaps that the decision follows.",
     "group_rates": "Look for the cause before acting: compare base rates, label quality, length "
     "and subject of the texts between the groups, then decide whether data, labels or the "
     "threshold must change.",
@@ -73,10 +84,10 @@ def find(plan: Plan, runs: Sequence[ProbeRun], verdicts: Sequence[Verdict]) -> t
                     criterion=" ".join(_criterion(plan, v.claim) for v in group),
                     condition=_condition(worst, said),
                     effect=_effect(worst, value, unit),
-                    recommendation=_recommendation(worst, value),
+                    recommendation=_recommendation(worst, said),
                     measurement=measurement,
                     claim=worst.claim.id,
-                    example_ids=_evidence(cases.get(measurement, [])),
+                    example_ids=_evidence(_cases(measurement, measured, cases)),
                 ),
             )
         )
@@ -125,6 +136,21 @@ def _by_metric(runs: Sequence[ProbeRun]) -> dict[str, list[Case]]:
     return found
 
 
+def _cases(
+    measurement: str, measured: Mapping[str, Measurement], cases: Mapping[str, list[Case]]
+) -> list[Case]:
+    """Return a measurement's cases, else those that the same probe shows of the same slice."""
+    if measurement in cases or measurement not in measured:
+        return cases.get(measurement, [])
+    probe, where = parse(measurement).probe, measured[measurement].where
+    return [
+        case
+        for metric, found in cases.items()
+        if metric in measured and parse(metric).probe == probe and measured[metric].where == where
+        for case in found
+    ]
+
+
 def _evidence(cases: list[Case]) -> tuple[str, ...]:
     ranked = sorted(
         cases, key=lambda c: (not c.flipped, -abs(c.score_after - c.score_before), c.example_id)
@@ -138,7 +164,7 @@ def _title(verdict: Verdict) -> str:
     ends = {
         "fail": "above its limit" if verdict.claim.side == "at_most" else "below its limit",
         "inconclusive": "undecided against its limit",
-        "not_estimable": "could not be estimated",
+        "not_estimable": "could not be judged",
     }
     return f"{what}: {ends[verdict.status]}"
 
@@ -157,9 +183,9 @@ def _criterion(plan: Plan, claim: Claim) -> str:
 def _condition(verdict: Verdict, said: Estimate | Absent | None) -> str:
     waived = f" Waived: {verdict.waived_by}." if verdict.waived_by else ""
     if said is None:
-        return f"Not measured: {verdict.because}{waived}"
+        return f"Not measured: {verdict.because}.{waived}"
     if isinstance(said, Absent):
-        return f"No estimate ({said.code}): {said.reason}{waived}"
+        return f"No estimate ({said.code}): {said.reason}.{waived}"
     text = (
         f"Measured {number(said.value)}, {percent(said.level)} interval {number(said.low)} to "
         f"{number(said.high)}, n = {said.n:,}."
@@ -179,19 +205,26 @@ def _effect(verdict: Verdict, e: Estimate | None, unit: str) -> str:
     beyond, surely = _beyond(claim, e)
     side = "above" if claim.side == "at_most" else "below"
     if verdict.status == "fail":
+        near = (
+            f"the near end of its {percent(e.level)} interval by {number(surely)}"
+            if surely > 0
+            else f"its {percent(e.level)} interval reaches back across it"
+        )
         return (
-            f"The value lies {number(beyond)} {side} the limit; the near end of the interval, "
-            f"{number(max(0.0, surely))}.{_in_a_hundred(claim, e, unit)}"
+            f"The value lies {side} the limit by {number(beyond)}; "
+            f"{near}.{_in_a_hundred(claim, e, unit)}"
         )
     text = (
-        f"The interval reaches across the limit {limit(claim.limit)}: these texts cannot say on "
+        f"Too few texts to judge by: the gate asks for {claim.min_n:,}."
+        if verdict.status == "not_estimable"
+        else f"The interval reaches across the limit {limit(claim.limit)}: these texts cannot say on "
         "which side the truth lies."
         if e.low <= claim.limit <= e.high
         else "The interval lies on one side of the limit, but the evidence does not meet the "
         "declared standard."
     )
     if e.mde is not None:
-        text += f" An effect of {number(e.mde)} would have been detected with 80 % power."
+        text += f" An effect of {number(e.mde)} would have been detected with 80% power."
     return text
 
 
@@ -205,16 +238,17 @@ def _in_a_hundred(claim: Claim, e: Estimate, unit: str) -> str:
     )
 
 
-def _recommendation(verdict: Verdict, e: Estimate | None) -> str:
-    claim = verdict.claim
-    if verdict.status == "not_estimable":
+def _recommendation(verdict: Verdict, said: Estimate | Absent | None) -> str:
+    if said is None:
+        return "Make the probe run: the report says what it lacked. Then audit again."
+    if isinstance(said, Absent):
         return (
             "Audit texts that belong to this slice, or mark the gate optional if the slice is "
             "expected to be empty."
         )
-    if verdict.status == "inconclusive":
-        return _more_texts(claim, e) if e is not None else "Audit more texts of this slice."
-    return _ADVICE.get(parse(claim.measurement).probe, _OTHER_ADVICE)
+    if verdict.status != "fail":
+        return _more_texts(verdict.claim, said)
+    return _ADVICE.get(parse(verdict.claim.measurement).probe, _OTHER_ADVICE)
 
 
 def _more_texts(claim: Claim, e: Estimate) -> str:

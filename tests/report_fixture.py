@@ -128,9 +128,11 @@ def verdict(m, side, limit, *, status, m_claims=9, gate=0, because="", **claim):
     name = m.id if isinstance(m, Measurement) else m
     sign = "<=" if side == "at_most" else ">="
     p_break = {"fail": 0.0004, "inconclusive": 0.21, "pass": 0.998}.get(status)
-    said = because or (
-        f"{e.value:.3f}, {e.low:.3f} to {e.high:.3f}, against {sign} {limit}" if e else "no number"
-    )
+    said = because or {
+        "fail": f"the limit is broken beyond the noise (p = 0.0036 of m = {m_claims}, alpha 0.05)",
+        "pass": "the limit is kept beyond the noise (p = 0.004)",
+        "inconclusive": "the interval crosses the limit",
+    }.get(status, "no number")
     return Verdict(
         claim=Claim(
             id=f"{name} {sign} {limit}",
@@ -300,7 +302,7 @@ def rates_run():
                 "selection_gap",
                 gap(hits, n, 90, 181, mde=0.155),
                 {"race": race, "against": "white"},
-                unit="difference of shares",
+                unit="difference in share of texts",
             )
         )
     rows.append(
@@ -309,7 +311,7 @@ def rates_run():
             "selection_gap",
             Absent(code="too_few", reason="2 texts of this group; at least 10 are needed"),
             {"race": "pacific islander", "against": "white"},
-            unit="difference of shares",
+            unit="difference in share of texts",
             skips=(Skip(reason="fewer than 10 texts", count=2),),
         )
     )
@@ -561,9 +563,7 @@ def absent():
         device="",
         code="",
     )
-    result = result_of(
-        runs, verdicts, provenance=bare, plan=plan_of(runs, verdicts, audit_file="")
-    )
+    result = result_of(runs, verdicts, provenance=bare, plan=plan_of(runs, verdicts, audit_file=""))
     return replace(result, telemetry=Telemetry(), files={})
 
 
@@ -590,9 +590,7 @@ def compared():
 
     def change(m, hits, n, b, c, outcome):
         e = m.value
-        net = replace(
-            gap(b, n, c, n), n=n, method="tango", basis=Pairs(n=n, b=b, c=c), mde=0.025
-        )
+        net = replace(gap(b, n, c, n), n=n, method="tango", basis=Pairs(n=n, b=b, c=c), mde=0.025)
         return Change(
             measurement=m.id,
             before=e,
@@ -661,10 +659,7 @@ def hostile(texts=HOSTILE):
             cases_total=len(cases),
             skips=tuple(Skip(reason=t, count=1) for t in texts),
         ),
-        *(
-            ProbeRun(probe=t, version=t, params={"x": [t]}, error=t, not_run_hint=t)
-            for t in texts
-        ),
+        *(ProbeRun(probe=t, version=t, params={"x": [t]}, error=t, not_run_hint=t) for t in texts),
         *(ProbeRun(probe=t, version=t, params={}, not_run=t, not_run_hint=t) for t in texts),
         ProbeRun(
             probe="q",
@@ -771,6 +766,4 @@ def large(cases=2_000, measurements=400):
     return result_of(runs, tuple(verdict(m, "at_most", 0.05, status="fail") for m in rows[:20]))
 
 
-ALL = {
-    f.__name__: f for f in (normal, clear, unjudged, absent, crashed, empty, compared, hostile)
-}
+ALL = {f.__name__: f for f in (normal, clear, unjudged, absent, crashed, empty, compared, hostile)}

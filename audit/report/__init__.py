@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from audit import figures, gates
 from audit.report._passages import pieces, visible
-from audit.report._view import arrange, settings
+from audit.report._view import arrange, settings, stated
 from audit.report._wording import MEANINGS, STATUSES, duration, rule
 from audit.shipped import shipped
 from audit.types import Absent, AuditResult
@@ -82,6 +82,7 @@ def _environment() -> Environment:
         "rule": rule,
         "settings": settings,
         "signed": figures.signed,
+        "stated": stated,
         "visible": visible,
     }
     env.tests["absent"] = lambda value: isinstance(value, Absent)

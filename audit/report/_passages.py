@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from audit.figures import MINUS
+
 _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Scripts written without spaces: each character is compared on its own."""
 _TOKENS = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+|\s+|[^\w\s]")
@@ -44,7 +46,8 @@ class Heated:
     """A word and its attribution."""
 
     pieces: tuple[Piece, ...]
-    weight: float
+    label: str
+    """The weight with its sign, in two digits."""
     shade: str
     """CSS class: ``p1`` to ``p10`` for words that raise the score, ``n1`` to ``n10`` for words that
     lower it, empty below a twentieth of the largest."""
@@ -170,6 +173,7 @@ def heat(words: Sequence[str], weights: Sequence[float]) -> tuple[Heated, ...]:
     shaded = []
     for word, weight in zip(words, weights, strict=True):
         step = round(10 * abs(weight) / most) if most and abs(weight) >= most / 20 else 0
-        sign = "p" if weight > 0 else "n"
-        shaded.append(Heated(pieces(word), weight, f"{sign}{max(1, step)}" if step else ""))
+        sign, mark = ("p", "+") if weight > 0 else ("n", MINUS)
+        label = f"{mark}{abs(weight):.2f}" if abs(weight) >= 0.095 else f"{mark}{abs(weight):.2g}"
+        shaded.append(Heated(pieces(word), label, f"{sign}{max(1, step)}" if step else ""))
     return tuple(shaded)

@@ -37,6 +37,7 @@ class ClaimRow:
     where: Mapping[str, str]
     unit: str
     plot: Plot | None
+    axis: Axis | None
     measured: str
     """Anchor of the measurement; empty where nothing was measured."""
     finding: str
@@ -75,6 +76,10 @@ class Casebook:
     anchor: str
     cases: tuple[CaseView, ...]
 
+    @property
+    def heated(self) -> bool:
+        return any(view.heated for view in self.cases)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeView:
@@ -95,6 +100,8 @@ class FindingView:
     measured: str
     claims: tuple[ClaimRow, ...]
     casebook: Casebook | None
+    related: tuple[Casebook, ...] = ()
+    """Cases of the same metric or the same slice, shown elsewhere on the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from audit.figures import parse
+from audit.figures import Name, parse
 from audit.report._passages import compare, heat, plain
 from audit.report._plots import Axis, axis, plot
 from audit.report._shapes import (
@@ -46,10 +46,14 @@ MOST_CASES = 2_000
 """Cases drawn on one page; more of them stay in ``cases.parquet``, and the page says so."""
 
 
+Measured = Mapping[str, tuple[str, Measurement]]
+"""Measurement id to its probe and itself."""
+
+
 def arrange(result: AuditResult, exit_code: int) -> Page:
     """Arrange `result` for the templates. The order of every mapping is settled here."""
-    measured = {m.id: m for run in result.runs for m in run.measurements}
-    axes = _axes(result)
+    measured = {m.id: (run.probe, m) for run in result.runs for m in run.measurements}
+    axes = _axes(result, measured)
     flagged = {f.measurement: f.id for f in result.findings}
     claims = tuple(_claim(v, measured, axes, flagged) for v in result.verdicts)
     order = list(STATUSES)
@@ -70,6 +74,7 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
                 measured=anchor("m", f.measurement) if f.measurement in measured else "",
                 claims=tuple(c for c in ranked if c.verdict.claim.measurement == f.measurement),
                 casebook=None if book is None else _ordered(book, f.example_ids),
+                related=_related(f.measurement, casebooks.values(), measured),
             )
         )
     changes, shift_axis = _changes(result, measured)
@@ -100,7 +105,7 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
         measurements=len(measured),
         cases_left_out=sum(len(run.cases) for run in result.runs) - len(room),
         methods=tuple(
-            sorted({m.value.method for m in measured.values() if isinstance(m.value, Estimate)})
+            sorted({m.value.method for _, m in measured.values() if isinstance(m.value, Estimate)})
         ),
     )
 
@@ -112,6 +117,15 @@ def anchor(kind: str, name: str) -> str:
     return f"{kind}-{slug}-{digest}" if slug else f"{kind}-{digest}"
 
 
+_FIRST = ("name", "purpose", "users", "affected", "owner", "version", "context", "languages")
+
+
+def stated(mapping: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return free text of the audit file, the usual entries first."""
+    order = {key: i for i, key in enumerate(_FIRST)}
+    return tuple(sorted(mapping.items(), key=lambda kv: (order.get(kv[0], len(order)), kv[0])))
+
+
 def settings(params: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """Return a probe's settings as text, sorted."""
     return tuple(
@@ -120,7 +134,7 @@ def settings(params: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _axes(result: AuditResult) -> dict[tuple[str, str], Axis]:
+def _axes(result: AuditResult, measured: Measured) -> dict[tuple[str, str], Axis]:
     """One scale for each metric of each probe, with its limits on it."""
     held: dict[tuple[str, str], list[float]] = {}
     shares: dict[tuple[str, str], bool] = {}
@@ -135,21 +149,28 @@ def _axes(result: AuditResult) -> dict[tuple[str, str], Axis]:
             nones[key] = none if nones.get(key) is None else nones[key]
             shares[key] = shares.get(key, True) and is_share(m)
     for v in result.verdicts:
-        name = parse(v.claim.measurement)
-        key = (name.probe, name.metric)
-        if key in held:
-            held[key] += [v.claim.limit, *(v.interval or ())]
+        if v.claim.measurement in measured:
+            probe, m = measured[v.claim.measurement]
+            held[probe, m.metric] += [v.claim.limit, *(v.interval or ())]
     return {key: axis(ends, share=shares[key], none=nones[key]) for key, ends in held.items()}
+
+
+def _named(measurement: str, measured: Measured) -> tuple[Name, Measurement | None]:
+    """Return the parts of an id: those of the measurement itself, where it was made."""
+    if measurement not in measured:
+        return parse(measurement), None
+    probe, m = measured[measurement]
+    return Name(probe=probe, metric=m.metric, where=m.where), m
 
 
 def _claim(
     verdict: Verdict,
-    measured: Mapping[str, Measurement],
+    measured: Measured,
     axes: Mapping[tuple[str, str], Axis],
     flagged: Mapping[str, str],
 ) -> ClaimRow:
     claim = verdict.claim
-    name, m = parse(claim.measurement), measured.get(claim.measurement)
+    name, m = _named(claim.measurement, measured)
     drawn = None
     if m is not None and isinstance(m.value, Estimate):
         decided = None
@@ -168,9 +189,10 @@ def _claim(
         anchor=anchor("c", claim.id),
         probe=name.probe,
         metric=name.metric,
-        where=m.where if m is not None else name.where,
+        where=name.where,
         unit="" if m is None else m.unit,
         plot=drawn,
+        axis=None if drawn is None or m is None else axes[name.probe, m.metric],
         measured="" if m is None else anchor("m", claim.measurement),
         finding=flagged.get(claim.measurement, ""),
     )
@@ -281,6 +303,19 @@ def _ordered(book: Casebook, first: Sequence[str]) -> Casebook:
     return Casebook(measurement=book.measurement, anchor=book.anchor, cases=tuple(cases))
 
 
+def _related(
+    measurement: str, books: Iterable[Casebook], measured: Measured
+) -> tuple[Casebook, ...]:
+    mine, _ = _named(measurement, measured)
+    found = []
+    for book in books:
+        other, _ = _named(book.measurement, measured)
+        near = other.metric == mine.metric or other.where == mine.where
+        if other.probe == mine.probe and near and book.measurement != measurement:
+            found.append(book)
+    return tuple(found)
+
+
 def _case(case: Case) -> CaseView:
     changed = case.before != case.after
     before, after = compare(case.before, case.after) if changed else (plain(case.before), ())
@@ -293,9 +328,7 @@ def _case(case: Case) -> CaseView:
     )
 
 
-def _changes(
-    result: AuditResult, measured: Mapping[str, Measurement]
-) -> tuple[tuple[ChangeRow, ...], Axis]:
+def _changes(result: AuditResult, measured: Measured) -> tuple[tuple[ChangeRow, ...], Axis]:
     changes = () if result.comparison is None else result.comparison.changes
     # Differences of shares stand on one scale; a difference in other units has its own.
     shared = axis(
@@ -309,7 +342,7 @@ def _changes(
         ends = [*_ends(before), *_ends(after)]
         shares = all(0 <= x <= 1 for x in ends)
         shift = shared if _fits(d) else axis(_ends(d), share=False, none=0.0)
-        name, m = parse(change.measurement), measured.get(change.measurement)
+        name, _ = _named(change.measurement, measured)
         levels = None
         if isinstance(before, Estimate) and isinstance(after, Estimate):
             levels = plot(after, axis(ends, share=shares, none=None), before=before)
@@ -319,7 +352,7 @@ def _changes(
                 anchor=anchor("d", change.measurement),
                 probe=name.probe,
                 metric=name.metric,
-                where=name.where if m is None else m.where,
+                where=name.where,
                 levels=levels,
                 shift=plot(d, shift, none=0.0) if isinstance(d, Estimate) else None,
                 shift_axis=shift,

@@ -1,13 +1,13 @@
 """What the page says of a state, a number or an outcome, in words."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
-from audit.figures import number
+from audit.figures import humanise, number
 from audit.types import (
     Absent,
     AuditResult,
-    Counts,
     Decision,
     Measurement,
     Pairs,
@@ -128,15 +128,18 @@ def warnings(result: AuditResult) -> tuple[str, ...]:
         )
     if measured and all(isinstance(m.value, Absent) for m in measured):
         found.append(
-            f"No number could be formed: all {len(measured):,} measurements are absent. "
-            "Nothing on this page says anything about the model."
+            "No number could be formed: "
+            + (f"all {len(measured):,} measurements are" if len(measured) > 1 else "the one is")
+            + " absent. Nothing on this page says anything about the model."
         )
     elif runs and not measured and len(crashed) + len(idle) < len(runs):
         found.append("The probes ran and measured nothing.")
     if idle and len(crashed) + len(idle) < len(runs):
         verb = "probe was" if len(idle) == 1 else "probes were"
         found.append(f"{_capital(_count(len(idle)))} {verb} not run: {', '.join(idle)}.")
-    synthetic = [c.name for c in result.provenance.corpora if c.kind == "synthetic"]
+    corpora = result.provenance.corpora
+    found += [f"The corpus {c.name} holds no text." for c in corpora if not c.texts]
+    synthetic = [c.name for c in corpora if c.kind == "synthetic" and c.texts]
     if synthetic:
         found.append(
             f"The texts of {', '.join(synthetic)} are synthetic: they show how the model reacts, "
@@ -147,8 +150,11 @@ def warnings(result: AuditResult) -> tuple[str, ...]:
 
 def no_effect(m: Measurement) -> float | None:
     """Return the value that means *no effect*: 1 for a ratio, 0 for a difference, else None."""
-    if "ratio" in m.unit:
+    words = f"{m.unit} {humanise(m.metric)}".lower()
+    if re.search(r"\bratio\b", words):
         return 1.0
+    if re.search(r"\b(difference|change|net|gap|shift|excess|less)\b", words):
+        return 0.0
     if isinstance(m.value, Absent):
         return None
     signed = isinstance(m.value.basis, Pairs | TwoCounts) or m.value.low < 0
@@ -156,12 +162,12 @@ def no_effect(m: Measurement) -> float | None:
 
 
 def reading(m: Measurement) -> str:
-    """Say what an estimate shows without a limit to hold it against."""
+    """Say on which side of *no effect* an estimate lies, where there is such a value."""
     e = m.value
     if isinstance(e, Absent):
         return ""
     detectable = (
-        f" A difference of {number(e.mde)} would have been detected with 80 % power."
+        f" A difference of {number(e.mde)} would have been detected with 80% power."
         if e.mde is not None
         else ""
     )
@@ -172,16 +178,12 @@ def reading(m: Measurement) -> str:
         return f"The whole interval lies above {none:g}."
     if e.high < none:
         return f"The whole interval lies below {none:g}."
-    return f"Undecided: the interval covers {none:g}.{detectable}"
+    return f"Direction undecided: the interval covers {none:g}.{detectable}"
 
 
 def is_share(m: Measurement) -> bool:
     """Tell whether the quantity can only lie in [0, 1]."""
-    return m.unit.startswith("share") and (
-        isinstance(m.value, Absent)
-        or isinstance(m.value.basis, Counts)
-        or (m.value.low >= 0 and no_effect(m) is None)
-    )
+    return m.unit.startswith("share") and no_effect(m) is None
 
 
 def rule(decision: Decision) -> str:
