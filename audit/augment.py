@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from audit import foreign
 from audit.errors import ConfigError, did_you_mean
-from audit.lexicon import lexicon
+from audit.leaks import TestTexts, folded_text
+from audit.lexicon import AXES, lexicon
 from audit.seeding import stream
 from audit.settings import RecipeConfig
 from audit.swapping import find, swap
@@ -21,7 +22,7 @@ ANSWERS: Mapping[str, tuple[str, ...]] = {
 """Recipe to the probes whose findings it answers."""
 _UNDECIDED = 0.25
 _AXES = ("gender", "names_race")
-_KINDS = ("keyboard", "ocr", "spelling")
+_NOISES = ("keyboard", "ocr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,32 +31,49 @@ class Augmented:
 
     corpus: Corpus
     copies: Mapping[str, int]
-    """Recipe to copies made."""
+    """Kind of copy, e.g. ``counterfactual-gender``, to copies made."""
     shares: Mapping[str, float]
-    """Recipe to the share of texts that were to be copied."""
+    """Kind of copy to the share of texts that were to be copied."""
     skips: tuple[Skip, ...]
+    stopped: tuple[tuple[str, str], ...]
+    """Ids of training texts and copies that the guard kept out, and why."""
+
+
+def kinds(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:
+    """Return the kinds of copies that `recipes` make, e.g. ``noise-ocr``.
+
+    Raises:
+        ConfigError: If a recipe, one of its settings or one of their values is unknown.
+    """
+    return tuple(kind for recipe in recipes for kind, _ in _kinds(recipe))
 
 
 def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, float]:
-    """Return how much of the training texts each recipe shall copy, in proportion to what failed.
+    """Return how much of the training texts each kind of copy is made of, by what failed.
 
     A metric at twice its limit asks for a copy of every text, one at its limit for every second; an
-    undecided one for a quarter; what passed asks for nothing. A recipe's own setting ``share``
-    comes first.
+    undecided one for a quarter; what passed asks for nothing. Counterfactual copies of an axis
+    answer to the claims about that axis alone. A recipe's own setting ``share`` comes first.
     """
     found: dict[str, float] = {}
     for recipe in recipes:
-        share = 0.0
-        for v in result.verdicts:
-            if v.claim.measurement.split(".")[0] not in ANSWERS.get(recipe.name, ()):
-                continue
-            if v.status == "inconclusive":
-                share = max(share, _UNDECIDED)
-            if v.status == "fail" and v.value is not None:
-                limit = abs(v.claim.limit)
-                share = max(share, min(1.0, abs(v.value) / (2 * limit)) if limit else 1.0)
         said = recipe.params.get("share")
-        found[recipe.name] = float(said) if isinstance(said, int | float) else share
+        for kind, part in _kinds(recipe):
+            share = 0.0
+            for v in result.verdicts:
+                probe, _, rest = v.claim.measurement.partition(".")
+                if probe not in ANSWERS[recipe.name]:
+                    continue
+                if recipe.name == "counterfactual" and f"axis={part}" not in re.split(
+                    r"[\[\],]", rest
+                ):
+                    continue
+                if v.status == "inconclusive":
+                    share = max(share, _UNDECIDED)
+                if v.status == "fail" and v.value is not None:
+                    limit = abs(v.claim.limit)
+                    share = max(share, min(1.0, abs(v.value) / (2 * limit)) if limit else 1.0)
+            found[kind] = float(said) if isinstance(said, int | float) else share
     return found
 
 
@@ -71,67 +89,92 @@ def augment(
 
     Args:
         train: Texts with labels.
-        test: The audited texts: a copy that equals one of them, letter case and white space aside,
-            is stopped and counted.
+        test: The audited texts: what equals one of them, or nearly does (`audit.leaks`), is stopped,
+            be it a copy or a training text.
         recipes: What copies to make.
-        wanted: Recipe to the share of texts to copy, in [0, 1].
+        wanted: Kind of copy to the share of texts to copy, in [0, 1]; `shares` returns it.
         seed: Each text draws its own lot from it.
 
     Raises:
         ConfigError: If a recipe or one of its settings is unknown.
     """
-    guarded = {_folded(e.input) for e in test.examples}
+    guard = TestTexts(e.input for e in test.examples)
     left: Counter[str] = Counter()
+    stopped: list[tuple[str, str]] = []
+
+    def enters(example: Example, what: str) -> bool:
+        how = guard.holds(example.input)
+        if how:
+            why = f"{what} that {'equals' if how == 'equal' else 'nearly equals'} a test text"
+            left[why] += 1
+            stopped.append((example.id, why))
+        return not how
+
+    kept = [e for e in train.examples if enters(e, "training text")]
+    own = {folded_text(e.input) for e in kept}
     copies: dict[str, int] = {}
-    kept = [e for e in train.examples if _folded(e.input) not in guarded]
-    leaked = len(train.examples) - len(kept)
-    if leaked:
-        left["training text that equals a test text"] = leaked
     added: list[Example] = []
     for recipe in recipes:
-        share, made = wanted.get(recipe.name, 0.0), 0
-        for copier, name in _copiers(recipe, seed):
+        for kind, part in _kinds(recipe):
+            share = wanted.get(kind, 0.0)
+            copies[kind] = 0
+            if share <= 0:
+                continue
+            copier = (_swapper if recipe.name == "counterfactual" else _noiser)(part, seed)
             for example in kept:
-                if stream(seed, "augment", name, example.id).random() >= share:
+                if stream(seed, "augment", kind, example.id).random() >= share:
                     continue
                 text = copier(example)
                 if text is None:
-                    left[f"nothing to change ({name})"] += 1
-                elif _folded(text) in guarded:
-                    left[f"copy that equals a test text ({name})"] += 1
+                    left[f"nothing to change ({kind})"] += 1
+                elif folded_text(text) in own:
+                    # Its label may be another there; one text with two labels teaches nothing.
+                    left[f"copy that equals another training text ({kind})"] += 1
                 else:
-                    added.append(_copy(example, text, name))
-                    made += 1
-        copies[recipe.name] = made
+                    copy = _copy(example, text, kind)
+                    if enters(copy, "copy"):
+                        added.append(copy)
+                        copies[kind] += 1
     return Augmented(
         corpus=replace(train, examples=(*kept, *added), sha256=""),
         copies=copies,
-        shares=dict(wanted),
+        shares={kind: wanted.get(kind, 0.0) for kind in copies},
         skips=tuple(Skip(reason=why, count=n) for why, n in sorted(left.items())),
+        stopped=tuple(stopped),
     )
 
 
-def _copiers(
-    recipe: RecipeConfig, seed: int
-) -> Iterator[tuple[Callable[[Example], Text | None], str]]:
+def _kinds(recipe: RecipeConfig) -> tuple[tuple[str, str], ...]:
+    """Return the kinds of copies of one recipe, each with the axis or noise it is made by."""
     if recipe.name not in RECIPES:
         raise ConfigError(
             f"There is no augmentation recipe {recipe.name!r}.",
             hint=did_you_mean(recipe.name, RECIPES),
         )
-    known = {"share", "axes"} if recipe.name == "counterfactual" else {"share", "kinds"}
+    parts = "axes" if recipe.name == "counterfactual" else "kinds"
     for key in recipe.params:
-        if key not in known:
+        if key not in ("share", parts):
             raise ConfigError(
                 f"The recipe {recipe.name!r} has no setting {key!r}.",
-                hint=did_you_mean(key, known),
+                hint=did_you_mean(key, ("share", parts)),
             )
-    if recipe.name == "counterfactual":
-        for axis in _list(recipe, "axes", _AXES):
-            yield _swapper(axis, seed), f"counterfactual-{axis}"
-    else:
-        for kind in _list(recipe, "kinds", _KINDS[:2]):
-            yield _noiser(kind, seed), f"noise-{kind}"
+    share = recipe.params.get("share", 0.0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigError(
+            f"The setting 'share' of the recipe {recipe.name!r} must lie in [0, 1], got {share!r}.",
+            hint="Leave it out to copy in proportion to what failed.",
+        )
+    default, known = (_AXES, tuple(AXES)) if parts == "axes" else (_NOISES, foreign.NOISE_KINDS)
+    chosen = recipe.params.get(parts, default)
+    if not isinstance(chosen, list | tuple):
+        raise ConfigError(f"The setting {parts!r} of the recipe {recipe.name!r} must be a list.")
+    for part in chosen:
+        if part not in known:
+            raise ConfigError(
+                f"The recipe {recipe.name!r} has nothing called {part!r} among its {parts}.",
+                hint=did_you_mean(str(part), known),
+            )
+    return tuple((f"{recipe.name}-{part}", str(part)) for part in dict.fromkeys(chosen))
 
 
 def _swapper(axis: str, seed: int) -> Callable[[Example], Text | None]:
@@ -164,23 +207,13 @@ def _noiser(kind: str, seed: int) -> Callable[[Example], Text | None]:
 
 def _copy(example: Example, text: Text, name: str) -> Example:
     first, second = (text, None) if isinstance(text, str) else text
-    # A copy is no independent text: it stays in its source's cluster.
     return replace(
         example,
         id=f"{example.id}+{name}",
         text=first,
         second=second,
+        # Whom a counterfactual speaks of is no longer what the table says.
+        groups={} if name.startswith("counterfactual") else example.groups,
+        # A copy is no independent text: it stays in its source's cluster.
         cluster=example.cluster or example.id,
     )
-
-
-def _list(recipe: RecipeConfig, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-    value = recipe.params.get(key, default)
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"The setting {key!r} of the recipe {recipe.name!r} must be a list.")
-    return tuple(str(item) for item in value)
-
-
-def _folded(text: Text) -> str:
-    whole = text if isinstance(text, str) else "\0".join(text)
-    return re.sub(r"\s+", " ", whole.casefold()).strip()

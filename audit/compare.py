@@ -1,37 +1,52 @@
 """Two audits of the same texts: what got better, what got worse, what cannot be told."""
 
 from collections.abc import Mapping, Sequence
-from math import hypot
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from audit import stats, store
-from audit.errors import ResultError
-from audit.intervals import interval_of
+from audit import pairing, stats, store
+from audit.intervals import for_judging, p_beyond
+from audit.metrics import Rate
+from audit.pairing import UNPAIRED, Table, Texts, Trials
 from audit.types import (
     Absent,
     AuditResult,
     Change,
     Comparison,
     Estimate,
-    Means,
     Measurement,
+    Pairs,
+    measurement_id,
 )
 
-Table = Mapping[str, Sequence[Any]]
 Better = Literal["lower", "higher", "nearer_zero", ""]
-Said = Literal["better", "worse", "undecided", "unchanged", "not_estimable"]
 
-_LOWER = ("flip_rate", "excess_flip_rate", "accuracy_drop", "attack_success_rate", "excess_share")
+_LOWER = (
+    "flip_rate",
+    "excess_flip_rate",
+    "score_shift",
+    "excess_score_shift",
+    "accuracy_drop",
+    "attack_success_rate",
+    "broken_within_budget",
+    "excess_share",
+)
 _HIGHER = ("accuracy", "robust_accuracy")
-_NEARER = ("favourable_gap", "selection_rate_gap", "true_positive_rate_gap", "accuracy_gap")
+_NEARER = (
+    "favourable_gap",
+    "selection_rate_gap",
+    "true_positive_rate_gap",
+    "false_positive_rate_gap",
+    "accuracy_gap",
+)
 MARGIN = 0.02
 """Loss of accuracy that the sentences still call small."""
 
 
-def compare_folders(before: Path, after: Path) -> Comparison:
+def compare_folders(before: Path, after: Path, *, margin: float = MARGIN) -> Comparison:
     """Compare two audits on disk.
 
     Raises:
@@ -42,6 +57,7 @@ def compare_folders(before: Path, after: Path) -> Comparison:
         store.read(after),
         units=(store.read_table(before, store.UNITS), store.read_table(after, store.UNITS)),
         cases=(store.read_table(before, store.CASES), store.read_table(after, store.CASES)),
+        margin=margin,
     )
 
 
@@ -51,167 +67,185 @@ def compare(
     *,
     units: tuple[Table, Table],
     cases: tuple[Table, Table],
+    margin: float = MARGIN,
 ) -> Comparison:
-    """Compare two audits, paired on texts with equal digests.
+    """Compare two audits, paired on the texts that are in both.
 
-    Accuracy, selection and every flip are paired text by text (Tango); means of scores are compared
-    as if independent, which is wider than it need be; the method of each difference says which.
+    Accuracy, selection, rates by group and their gaps are paired from the units; flip rates and
+    score shifts from the cases, where these hold every text. What cannot be paired gets the widest
+    interval that any dependence between the audits allows; `Estimate.method` is then ``unpaired``.
+    A change is called better or worse when its p-value, Holm-adjusted over all changes that have a
+    better direction, is at most 1 - level.
 
     Args:
         before: An audit.
         after: Another of the same texts.
         units: ``units.parquet`` of both, as columns.
         cases: ``cases.parquet`` of both.
+        margin: Loss of accuracy that counts as none (non-inferiority).
 
     Raises:
-        ResultError: If no text is in both.
+        ResultError: If no text is in both, or their true labels differ.
     """
-    rows = _pairs(*units)
-    if not rows:
-        raise ResultError(
-            "The two audits share no text.",
-            hint="Compare audits of the same corpus; texts are matched by their digest.",
-        )
-    changes = [*_of_units(units, rows, before.plan.level)]
-    one, other = _measured(before), _measured(after)
-    flips = _flips(cases[0]), _flips(cases[1])
-    for name, m in one.items():
-        if name not in other or not _better(m.metric):
+    level = before.plan.level
+    texts = pairing.match(units, before.plan.decision)
+    changes = [*_of_units(texts, level)]
+    said = {c.measurement for c in changes}
+    told = pairing.trials(cases[0]), pairing.trials(cases[1])
+    there = _measured(after)
+    for name, m in _measured(before).items():
+        # Rates of whole groups are said already, under the name of the rate alone.
+        if name not in there or not _better(m.metric) or _plain(m) in said:
             continue
-        if m.metric == "accuracy" and not m.where:
-            continue
-        changes.append(_change(name, m, other[name], flips, before.plan.level))
+        changes.append(_change(m, there[name], texts, told, level))
+    changes = _judged(changes, 1 - level)
     return Comparison(
         before=before.provenance.model,
         after=after.provenance.model,
-        texts=len(rows),
+        texts=len(texts),
         changes=tuple(changes),
-        words=tuple(_words(changes)),
+        words=tuple(_words(changes, texts, margin)),
     )
 
 
-def _pairs(one: Table, other: Table) -> list[tuple[int, int]]:
-    there = {
-        (i, d): row for row, (i, d) in enumerate(zip(other["id"], other["digest"], strict=True))
-    }
-    keys = zip(one["id"], one["digest"], strict=True)
-    return [(row, there[key]) for row, key in enumerate(keys) if key in there]
+def over_seeds(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    """Return sentences on how far the same comparison moves with the seed of the training.
+
+    A change is named where some seed shows it. The spread over seeds is no sampling error: it says
+    how much of the change is the luck of one training.
+    """
+    if len(comparisons) < 2:
+        return ()
+    found: dict[str, list[Change]] = {}
+    for comparison in comparisons:
+        for change in comparison.changes:
+            found.setdefault(change.measurement, []).append(change)
+    words = []
+    for name, changes in found.items():
+        verdicts = [c.verdict for c in changes]
+        shown = [v for v in verdicts if v in ("better", "worse")]
+        values = [c.difference.value for c in changes if isinstance(c.difference, Estimate)]
+        if not shown or len(values) < 2:
+            continue
+        words.append(
+            f"Over {len(values)} seeds: {name} changed by {np.mean(values):+.3f} on average, "
+            f"{min(values):+.3f} to {max(values):+.3f}; better in {verdicts.count('better')}, "
+            f"worse in {verdicts.count('worse')}."
+        )
+    if len(comparisons) < 3:
+        words.append("Two seeds say little about the luck of a training; 3 or more do.")
+    return tuple(words)
 
 
-def _of_units(
-    units: tuple[Table, Table], rows: list[tuple[int, int]], level: float
-) -> list[Change]:
-    one, other = units
-    out = []
-    attributes = sorted(c for c in one if c.startswith("group:") and c in other)
-    slices: list[tuple[str, list[tuple[int, int]]]] = [("", rows)]
-    for column in attributes:
-        for value in sorted({one[column][i] for i, _ in rows if one[column][i] is not None}):
-            mine = [(i, j) for i, j in rows if one[column][i] == value]
-            slices.append((f"[{column.removeprefix('group:')}={value}]", mine))
-    for label, mine in slices:
-        for metric, column, better in (
-            ("accuracy", "correct", "higher"),
-            ("selection_rate", "favourable", ""),
-        ):
-            known = [(i, j) for i, j in mine if one[column][i] is not None]
-            if not known:
+def _of_units(texts: Texts, level: float) -> list[Change]:
+    slices = [("", "", np.ones(len(texts), bool))]
+    for attribute, group in texts.groups.items():
+        slices += [(attribute, v, group == v) for v in sorted(set(map(str, group)) - {""})]
+    changes = []
+    rates: tuple[tuple[Rate, Better], ...] = (("accuracy", "higher"), ("selection_rate", ""))
+    for attribute, value, mine in slices:
+        where = {attribute: value} if attribute else {}
+        for rate, better in rates:
+            some = mine & texts.over(rate)
+            if not some.any():
                 continue
-            a = np.array([bool(one[column][i]) for i, _ in known])
-            b = np.array([bool(other[column][j]) for _, j in known])
-            out.append(
-                _judged(
-                    f"{metric}{label}",
-                    stats.share(int(a.sum()), len(a), level=level),
-                    stats.share(int(b.sum()), len(b), level=level),
-                    stats.paired_difference(
-                        len(a), int((b & ~a).sum()), int((a & ~b).sum()), level=level
+            changes.append(
+                Change(
+                    measurement=measurement_id("", rate, where).removeprefix("."),
+                    before=stats.share(
+                        int(texts.before.hits(rate)[some].sum()), int(some.sum()), level=level
                     ),
-                    better,  # type: ignore[arg-type]
+                    after=stats.share(
+                        int(texts.after.hits(rate)[some].sum()), int(some.sum()), level=level
+                    ),
+                    difference=pairing.rate_change(texts, rate, mine, level=level),
+                    better=better,
                 )
             )
-    return out
+    return changes
 
 
 def _change(
-    name: str,
-    one: Measurement,
-    other: Measurement,
-    flips: tuple[dict[str, dict[str, bool]], dict[str, dict[str, bool]]],
+    before: Measurement,
+    after: Measurement,
+    texts: Texts,
+    told: tuple[Mapping[str, Trials], Mapping[str, Trials]],
     level: float,
 ) -> Change:
-    before, after = one.value, other.value
-    better = _better(one.metric)
-    if one.metric == "flip_rate" and name in flips[0] and name in flips[1]:
-        shared = sorted(set(flips[0][name]) & set(flips[1][name]))
-        a = np.array([flips[0][name][i] for i in shared], bool)
-        b = np.array([flips[1][name][i] for i in shared], bool)
-        paired = stats.paired_difference(
-            len(shared), int((b & ~a).sum()), int((a & ~b).sum()), level=level
-        )
-        return _judged(name, before, after, paired, better)
-    if isinstance(before, Absent) or isinstance(after, Absent):
-        missing = before if isinstance(before, Absent) else after
-        return _judged(name, before, after, missing, better)
-    return _judged(name, before, after, unpaired(before, after, level=level), better)
-
-
-def unpaired(before: Estimate, after: Estimate, *, level: float) -> Estimate:
-    """Return after less before as if the two were independent: wider than paired, never narrower.
-
-    The standard errors are read off the 68 % intervals, whatever the method, so that numbers of any
-    kind can be set side by side.
-    """
-    value = after.value - before.value
-    errors = [_error(e) for e in (before, after)]
-    df = float(min(before.n, after.n) - 1) or 1.0
-    basis = Means(mean=value, se=max(hypot(*errors), 1e-9), df=df)
-    low, high = interval_of(value, basis, "unpaired", level)
-    return Estimate(
-        value=value,
-        low=low,
-        high=high,
-        n=min(before.n, after.n),
-        level=level,
-        method="unpaired",
-        basis=basis,
-    )
-
-
-def _error(e: Estimate) -> float:
-    low, high = stats.interval(e, 0.6826894921370859)
-    return (high - low) / 2
-
-
-def _judged(
-    name: str,
-    before: Estimate | Absent,
-    after: Estimate | Absent,
-    difference: Estimate | Absent,
-    better: Better,
-) -> Change:
+    one, other = before.value, after.value
+    difference: Estimate | Absent | None = None
+    if isinstance(one, Absent) or isinstance(other, Absent):
+        difference = one if isinstance(one, Absent) else other
+    else:
+        # A measurement over other texts than the ones matched is not theirs to pair.
+        if before.id.startswith("group_rates.") and before.eligible == after.eligible:
+            difference = pairing.rates_change(texts, before, level=level)
+            if isinstance(difference, Estimate) and not _same(difference, one, other):
+                difference = None
+        if difference is None:
+            difference = pairing.trials_change(
+                texts, (before, told[0]), (after, told[1]), level=level
+            )
+        if difference is None:
+            difference = pairing.unpaired(one, other, level=level)
     return Change(
-        measurement=name,
-        before=before,
-        after=after,
+        measurement=before.id,
+        before=one,
+        after=other,
         difference=difference,
-        better=better,
-        verdict=_verdict(before, after, difference, better),
+        better=_better(before.metric),
     )
+
+
+def _same(difference: Estimate, before: Estimate, after: Estimate) -> bool:
+    return abs(difference.value - (after.value - before.value)) < 1e-9
+
+
+def _judged(changes: Sequence[Change], alpha: float) -> list[Change]:
+    ps = [_p(change) for change in changes]
+    at = [i for i, p in enumerate(ps) if p is not None]
+    adjusted = dict(zip(at, stats.holm([p for p in ps if p is not None]), strict=True))
+    return [
+        replace(change, verdict=_verdict(change, float(adjusted.get(i, 1.0)) <= alpha))
+        for i, change in enumerate(changes)
+    ]
+
+
+def _p(change: Change) -> float | None:
+    """Return the two-sided p-value of 'no change for the better or the worse'."""
+    d, before, after = change.difference, change.before, change.after
+    if not change.better or not isinstance(d, Estimate):
+        return None
+    p = _one_sided(d)
+    if (
+        change.better == "nearer_zero"
+        and isinstance(before, Estimate)
+        and isinstance(after, Estimate)
+    ):
+        # |after| < |before| exactly when difference and sum have opposite signs: both must show.
+        p = max(p, _one_sided(pairing.total(before, after, level=d.level)))
+    return min(1.0, 2 * p)
+
+
+def _one_sided(e: Estimate) -> float:
+    if e.value == 0:
+        return 1.0
+    return p_beyond(for_judging(e), 0.0, "above" if e.value > 0 else "below")
 
 
 def _verdict(
-    before: Estimate | Absent, after: Estimate | Absent, d: Estimate | Absent, better: Better
-) -> Said:
+    change: Change, shown: bool
+) -> Literal["better", "worse", "undecided", "unchanged", "not_estimable"]:
+    d, before, after = change.difference, change.before, change.after
     if isinstance(d, Absent) or isinstance(before, Absent) or isinstance(after, Absent):
         return "not_estimable"
-    if d.low <= 0 <= d.high:
-        return "unchanged" if d.value == 0 and d.high - d.low < 1e-9 else "undecided"
-    if better == "nearer_zero":
-        return "better" if abs(after.value) < abs(before.value) else "worse"
-    if not better:
+    if isinstance(d.basis, Pairs) and d.basis.b == d.basis.c == 0:
+        return "unchanged"
+    if not shown or not change.better:
         return "undecided"
-    return "better" if (d.value > 0) == (better == "higher") else "worse"
+    if change.better == "nearer_zero":
+        return "better" if d.value * (before.value + after.value) < 0 else "worse"
+    return "better" if (d.value > 0) == (change.better == "higher") else "worse"
 
 
 def _better(metric: str) -> Better:
@@ -222,43 +256,64 @@ def _better(metric: str) -> Better:
     return "nearer_zero" if metric in _NEARER else ""
 
 
+def _plain(m: Measurement) -> str:
+    return m.id.removeprefix("group_rates.")
+
+
 def _measured(result: AuditResult) -> dict[str, Measurement]:
     return {m.id: m for run in result.runs for m in run.measurements}
 
 
-def _flips(cases: Table) -> dict[str, dict[str, bool]]:
-    found: dict[str, dict[str, bool]] = {}
-    for name, example, flipped in zip(
-        cases["measurement"], cases["example_id"], cases["flipped"], strict=True
-    ):
-        found.setdefault(name, {})[example] = bool(flipped)
-    return found
-
-
-def _words(changes: Sequence[Change]) -> list[str]:
-    said = []
+def _words(changes: Sequence[Change], texts: Texts, margin: float) -> list[str]:
+    words = []
     for verdict, start in (("better", "Improved"), ("worse", "Worsened")):
-        for c in changes:
-            if c.verdict == verdict and isinstance(c.difference, Estimate):
-                said.append(f"{start}: {c.measurement}, {_told(c)}.")
-    accuracy = next((c for c in changes if c.measurement == "accuracy"), None)
-    if accuracy is not None and isinstance(accuracy.difference, Estimate):
-        d = accuracy.difference
-        low = stats.interval(d, 0.9)[0]
-        if low > -MARGIN:
-            said.append(
-                f"Accuracy: no loss larger than {MARGIN:g} (after less before {d.value:+.3f}, "
-                f"90 % interval from {low:+.3f})."
-            )
-        elif accuracy.verdict != "worse":
-            said.append(
-                f"Accuracy: undecided whether more than {MARGIN:g} was lost "
-                f"({d.value:+.3f}, 90 % interval from {low:+.3f})."
-            )
-    open_ = sum(c.verdict == "undecided" and bool(c.better) for c in changes)
+        words += [f"{start}: {_told(c)}." for c in changes if c.verdict == verdict]
+    words += _of_accuracy(changes, margin)
+    selection = next((c for c in changes if c.measurement == "selection_rate"), None)
+    if selection is not None and isinstance(selection.difference, Estimate):
+        words.append(f"Selected, of all texts: {_told(selection)}.")
+    judged = [c for c in changes if c.better]
+    open_ = sum(c.verdict == "undecided" for c in judged)
     if open_:
-        said.append(f"{open_} further metrics: no change beyond the noise was shown.")
-    return said
+        words.append(
+            f"Undecided: for {open_} of {len(judged)} measurements neither an improvement nor a "
+            "loss was shown, after Holm's correction over all of them."
+        )
+    loose = sum(
+        isinstance(c.difference, Estimate) and c.difference.method == UNPAIRED for c in judged
+    )
+    if loose:
+        words.append(
+            f"{loose} of the differences could not be paired text by text; their intervals hold "
+            "however the two audits hang together, and are wider for it."
+        )
+    return words
+
+
+def _of_accuracy(changes: Sequence[Change], margin: float) -> list[str]:
+    words = []
+    for c in changes:
+        if c.measurement != "accuracy" and not c.measurement.startswith("accuracy["):
+            continue
+        d = c.difference
+        if not isinstance(d, Estimate):
+            continue
+        whole = c.measurement == "accuracy"
+        low = stats.interval(d, 0.9)[0]
+        shown = f"{d.value:+.3f}, one-sided 95 % bound {low:+.3f}"
+        if whole and isinstance(d.basis, Pairs):
+            words.append(
+                f"Of {d.n:,} texts with a label, {d.basis.b:,} were wrong and became right, "
+                f"{d.basis.c:,} were right and became wrong."
+            )
+        if low > -margin:
+            if whole:
+                words.append(f"Accuracy: a loss of more than {margin:g} is ruled out ({shown}).")
+        elif whole or c.verdict != "worse":
+            words.append(
+                f"Undecided: {c.measurement} may have fallen by more than {margin:g} ({shown})."
+            )
+    return words
 
 
 def _told(c: Change) -> str:
@@ -266,6 +321,6 @@ def _told(c: Change) -> str:
     assert isinstance(c.difference, Estimate)
     d = c.difference
     return (
-        f"{c.before.value:.3f} to {c.after.value:.3f} (change {d.value:+.3f}, {d.level:.0%} "
-        f"interval {d.low:+.3f} to {d.high:+.3f})"
+        f"{c.measurement} from {c.before.value:.3f} to {c.after.value:.3f} (change "
+        f"{d.value:+.3f}, {d.level:.0%} interval {d.low:+.3f} to {d.high:+.3f}, {d.method})"
     )

@@ -1,7 +1,7 @@
 """Repairing what failed: augment, train again, audit again on the same texts, compare."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -63,21 +63,37 @@ def retrain(
             name: load(spec, base, name=name, model_labels=labels, head=before.provenance.head)
             for name, spec in config.corpora.items()
         }
+        train, dev = corpora["train"], corpora.get("dev")
+        if dev is None:
+            # Held out before anything is added: no copy of a dev text is trained on.
+            texts, held = training.held_out(
+                [e for e in train.examples if e.label is not None],
+                config.train.dev_share,
+                config.train.seed,
+            )
+            train, dev = replace(train, examples=texts), replace(train, name="dev", examples=held)
         wanted = augment.shares(before, config.recipe)
         made = augment.augment(
-            corpora["train"], corpora["test"], config.recipe, wanted, seed=config.audit.seed
+            train, corpora["test"], config.recipe, wanted, seed=config.audit.seed
         )
-        _record(out / "data" / "augmentation.json", made)
-        said = ", ".join(f"{name} {n:,}" for name, n in made.copies.items())
-        display.say(f"Copies added to {len(corpora['train'].examples):,} training texts: {said}.")
+        _record(out / "data", made)
+        said = ", ".join(f"{kind} {n:,}" for kind, n in made.copies.items())
+        display.say(f"Copies added to {len(train.examples):,} training texts: {said}.")
+        if not any(made.copies.values()):
+            display.say(
+                "Nothing that a recipe answers failed or was undecided: the texts are as they "
+                "were, so the comparison shows what training again does by itself."
+            )
         comparisons = []
         first = config.train.seed
         for seed in range(first, first + config.train.seeds):
-            after = _again(config, out, base, seed, made.corpus, corpora.get("dev"), display)
+            _again(config, out, base, seed, made.corpus, dev, display)
             comparisons.append(compare.compare_folders(out / "before", out / f"after-{seed}"))
             write_text(out / f"comparison-{seed}.json", write_json(comparisons[-1]) + "\n")
-            del after
-        result = replace(before, comparison=comparisons[0])
+        words = (*comparisons[0].words, *compare.over_seeds(comparisons))
+        comparison = replace(comparisons[0], words=words)
+        write_text(out / "comparison.json", write_json(comparison) + "\n")
+        result = replace(before, comparison=comparison)
         write_text(out / "result.json", write_json(result) + "\n")
         return result
 
@@ -88,9 +104,9 @@ def _again(
     base: Path,
     seed: int,
     train: Corpus,
-    dev: Corpus | None,
+    dev: Corpus,
     display: Display,
-) -> AuditResult:
+) -> None:
     folder = out / f"train-{seed}"
     display.say(f"Training on {len(train.examples):,} texts, seed {seed} …")
     training.train(
@@ -100,17 +116,29 @@ def _again(
         folder,
         encoder=encoder_folder(config.train.encoder, base),
         on_progress=display.training,
+        # A stage of ours, of other texts or settings, is out of date.
+        overwrite=True,
     )
     display.say("Auditing the retrained model on the same texts …")
     again = replace(config, model=replace(config.model, path=str(folder.resolve()), labels={}))
-    return runner.run(again, out / f"after-{seed}", base=base, progress=display)
+    runner.run(again, out / f"after-{seed}", base=base, progress=display)
 
 
-def _record(path: Path, made: augment.Augmented) -> None:
+def _record(folder: Path, made: augment.Augmented) -> None:
+    """Write the texts trained on, and what was added and kept out."""
+    rows = [
+        {"id": e.id, "text": e.text, "second": e.second, "label": e.label, "cluster": e.cluster}
+        for e in made.corpus.examples
+    ]
+    texts = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_text(folder / "train.jsonl", texts)
     plain = {
         "texts": len(made.corpus.examples),
+        "sha256": training.texts_digest(made.corpus.examples),
         "copies": dict(made.copies),
         "shares": dict(made.shares),
-        "left_out": {s.reason: s.count for s in made.skips},
+        "left_out": [asdict(skip) for skip in made.skips],
+        "stopped": [{"id": id, "why": why} for id, why in made.stopped],
     }
-    write_text(path, json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    text = json.dumps(plain, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_text(folder / "augmentation.json", text + "\n")

@@ -65,6 +65,7 @@ def train(
     *,
     encoder: Path,
     on_progress: Progress = silent,
+    overwrite: bool = False,
 ) -> Trained:
     """Fine-tune `encoder` on `train_corpus` and write the best epoch's model to `out`.
 
@@ -80,6 +81,7 @@ def train(
         out: Folder of the classifier.
         encoder: Folder of the pretrained encoder.
         on_progress: Called with steps done, steps in all, and a few words.
+        overwrite: Replace the result of another training in `out`, at the end; nothing else.
 
     Raises:
         DataError: If there are too few texts, a label has none, or dev has labels of its own.
@@ -97,7 +99,7 @@ def train(
     _check(texts, held, labels)
     what = _what(settings, texts, held, labels, head, encoder)
     digest = digest_of(what)
-    found = _finished(out, digest)
+    found = _finished(out, digest, overwrite)
     if found is not None:
         return found
     partial = out.with_name(f"{out.name}.partial")
@@ -134,6 +136,8 @@ def train(
             )
             skips = {"train": train_skips, "dev": dev_skips}
             _write_record(partial / "final", trained, what, fitted, skips)
+            if overwrite and (out / RECORD).exists():
+                shutil.rmtree(out)
             os.replace(partial / "final", out)
     except OSError as problem:
         raise cannot_write(out, problem) from problem
@@ -289,12 +293,15 @@ def _what(
     }
 
 
-def _finished(out: Path, digest: str) -> Trained | None:
+def _finished(out: Path, digest: str, overwrite: bool) -> Trained | None:
     if not out.exists():
         return None
-    if (out / RECORD).exists() and read_json(out / RECORD).get("digest") == digest:
-        shutil.rmtree(out.with_name(f"{out.name}.partial"), ignore_errors=True)
-        return read(out)
+    if (out / RECORD).exists():
+        if read_json(out / RECORD).get("digest") == digest:
+            shutil.rmtree(out.with_name(f"{out.name}.partial"), ignore_errors=True)
+            return read(out)
+        if overwrite:
+            return None
     if out.is_dir() and not any(out.iterdir()):
         return None
     raise AuditError(

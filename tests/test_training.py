@@ -139,6 +139,24 @@ def test_another_training_does_not_overwrite_a_model(trained, encoder):
     assert (result.folder / "model.safetensors").exists()
 
 
+def test_an_earlier_training_is_replaced_when_asked_and_nothing_else_is(tmp_path, encoder):
+    short = replace(SETTINGS, epochs=1)
+    data, dev = corpus(40), corpus(20, "dev", seed=1)
+    first = training.train(short, data, dev, tmp_path / "m", encoder=encoder)
+    other = replace(short, seed=8)
+    second = training.train(other, data, dev, tmp_path / "m", encoder=encoder, overwrite=True)
+    assert (
+        second.digest
+        != first.digest
+        == training.train(short, data, dev, tmp_path / "m", encoder=encoder, overwrite=True).digest
+    )
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("hello")
+    with pytest.raises(AuditError, match="does not hold"):
+        training.train(short, data, dev, tmp_path / "letters", encoder=encoder, overwrite=True)
+    assert (tmp_path / "letters" / "dear.txt").exists()
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path, encoder):
     short = replace(SETTINGS, epochs=1)
     data, dev = corpus(40), corpus(20, "dev", seed=1)
