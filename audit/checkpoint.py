@@ -165,6 +165,8 @@ def _identity(
             "max_length": length,
             "dtype": spec.dtype,
             "device": spec.device,
+            # The last layer for the classification token alone: other last bits than the whole.
+            "first_token": 1,
         }
     )
     return Identity(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit import firsttoken
 from audit.checkpoint import Identity
 from audit.classifier import WhiteBox
 from audit.errors import ModelError
@@ -114,6 +115,8 @@ class HFClassifier:
                     "fine-tune it first, for example with `evenhand train`.",
                 )
             module = module.to(device)
+            # Exact: where the shortened module says otherwise it is left as it is.
+            firsttoken.shorten(module)
         except ModelError:
             raise
         except Exception as problem:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from audit.config import ModelConfig
 from tiny import tiny_bert
 
 from audit import model
 from audit.cache import RAM, DiskCache
+from audit.config import ModelConfig
 from audit.errors import ModelError
 from audit.scorer import Scorer
 from audit.testing import Lexicon
