@@ -45,7 +45,7 @@ def percent(share: float) -> str:
     ('95%', '98.75%', '> 99.99%')
     """
     shown = round(100 * share, 2)
-    return f"> 99.99%" if shown >= 100 > 100 * share else f"{shown:g}%"
+    return "> 99.99%" if shown >= 100 > 100 * share else f"{shown:g}%"
 
 
 def probability(p: float) -> str:

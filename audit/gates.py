@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Literal
 
 from audit.errors import ConfigError, did_you_mean
-from audit.stats import holm, interval, p_beyond
+from audit.stats import for_judging, holm, interval, p_beyond
 from audit.types import (
     Absent,
     Claim,
@@ -79,9 +79,11 @@ def judge(
     """Hold every claim against what was measured, all at once.
 
     A claim *fails* when the evidence that its limit is broken holds after Holm over all blocking
-    claims; it *passes* when the evidence that it is kept is as strong, unadjusted, because an audit
-    passes only if every claim does (intersection-union). Else it is *inconclusive*. A missing
-    number, a crash or too few texts are never a pass.
+    claims (the others are corrected among themselves); it *passes* when the evidence that it is
+    kept is as strong, unadjusted, because an audit passes only if every claim does
+    (intersection-union). Else it is *inconclusive*. A missing number, a crash or too few texts are
+    never a pass, and still count in Holm: the correction is for what was declared. Counts are
+    judged by exact bounds (`for_judging`).
 
     Args:
         claims: What was declared.
@@ -95,16 +97,23 @@ def judge(
         for the intersection-union test.
     """
     measured = {m.id: m for run in runs for m in run.measurements}
-    open_: dict[str, float] = {}
-    for claim in claims:
-        m = measured.get(claim.measurement)
-        if claim.blocking and m is not None and _judgeable(claim, m, runs):
-            assert isinstance(m.value, Estimate)
-            open_[claim.id] = _p_break(claim, m.value)
-    adjusted = dict(zip(open_, holm(list(open_.values())), strict=True))
-    m_family = len(open_)
+    adjusted: dict[str, float] = {}
+    families: dict[bool, int] = {}
+    for blocking in (True, False):
+        family = [claim for claim in claims if claim.blocking is blocking]
+        ps = [_p_declared(claim, measured.get(claim.measurement), runs) for claim in family]
+        ids = [claim.id for claim in family]
+        adjusted |= dict(zip(ids, map(float, holm(ps)), strict=True))
+        families[blocking] = len(family)
     return tuple(
-        _verdict(claim, measured.get(claim.measurement), runs, adjusted, m_family, alpha)
+        _verdict(
+            claim,
+            measured.get(claim.measurement),
+            runs,
+            adjusted[claim.id],
+            families[claim.blocking],
+            alpha,
+        )
         for claim in claims
     )
 
@@ -211,10 +220,12 @@ def _run_of(claim: Claim, runs: Sequence[ProbeRun]) -> ProbeRun | None:
     return next((run for run in mine if run.error or run.not_run), mine[0] if mine else None)
 
 
-def _judgeable(claim: Claim, m: Measurement, runs: Sequence[ProbeRun]) -> bool:
+def _p_declared(claim: Claim, m: Measurement | None, runs: Sequence[ProbeRun]) -> float:
+    """Return the p-value a claim brings to Holm: 1 where there is nothing to judge."""
     state = _run_of(claim, runs)
-    crashed = state is not None and bool(state.error)
-    return isinstance(m.value, Estimate) and m.value.n >= claim.min_n and not crashed
+    if m is None or state is None or state.error or not isinstance(m.value, Estimate):
+        return 1.0
+    return _p_break(claim, for_judging(m.value)) if m.value.n >= claim.min_n else 1.0
 
 
 def _p_break(claim: Claim, e: Estimate) -> float:
@@ -229,7 +240,7 @@ def _verdict(
     claim: Claim,
     m: Measurement | None,
     runs: Sequence[ProbeRun],
-    adjusted: Mapping[str, float],
+    p_holm: float,
     family: int,
     alpha: float,
 ) -> Verdict:
@@ -255,33 +266,25 @@ def _verdict(
             interval_level=e.level,
             because=f"{e.n} independent texts, and the gate asks for {claim.min_n}",
         )
+    e = for_judging(e)
     p_break, p_keep = _p_break(claim, e), _p_keep(claim, e)
-    p_holm = adjusted.get(claim.id, p_break)
     shared = replace(shared, p_break=p_break, p_break_adjusted=p_holm, p_keep=p_keep)
-    if p_holm <= alpha:
+    if p_break <= alpha:
         # Holm compares this claim's own p with alpha over the number still in the running.
-        step = p_holm / p_break if p_break > 0 else float(family or 1)
+        step = p_holm / p_break if p_break > 0 else float(family)
         level = 1 - 2 * max(_LEAST_LEVEL_P, alpha / max(1.0, step))
-        return _decided(
-            shared,
-            e,
-            "fail",
-            level,
-            f"the limit is broken beyond the noise (p = {p_holm:.2g} of m = "
-            f"{family}, alpha {alpha:g})",
-        )
+        said = f"p = {p_holm:.2g} after Holm over m = {family}, alpha {alpha:g}"
+        if p_holm <= alpha:
+            because = f"the limit is broken beyond the noise ({said})"
+            return _decided(shared, e, "fail", level, because)
+        because = f"beyond the limit alone, but not among all that was asked ({said})"
+        return _decided(shared, e, "inconclusive", level, because)
     if p_keep <= alpha:
-        return _decided(
-            shared,
-            e,
-            "pass",
-            1 - 2 * alpha,
-            f"the limit is kept beyond the noise (p = {p_keep:.2g})",
-        )
+        because = f"the limit is kept beyond the noise (p = {p_keep:.2g})"
+        return _decided(shared, e, "pass", 1 - 2 * alpha, because)
     mde = f"; a difference under {e.mde:.3f} could not be seen" if e.mde is not None else ""
-    return _decided(
-        shared, e, "inconclusive", 1 - 2 * alpha, f"the interval crosses the limit{mde}"
-    )
+    because = f"the interval crosses the limit{mde}"
+    return _decided(shared, e, "inconclusive", 1 - 2 * alpha, because)
 
 
 def _decided(blank: Verdict, e: Estimate, status: Status, level: float, because: str) -> Verdict:

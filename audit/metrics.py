@@ -87,7 +87,7 @@ def rates_by_group(outcome: Outcome, group: NDArray[np.str_], rate: Rate) -> dic
         # Whether the label itself was hit; with two labels that is agreement of both columns.
         truth, said = np.ones(int(over.sum()), int), outcome.correct[over].astype(int)
     frame = fairlearn.MetricFrame(
-        metrics=measures[rate], y_true=truth, y_pred=said, sensitive_features=group[over]
+        metrics=measures[rate], y_true=truth, y_pred=said, sensitive_features=group[over].tolist()
     )
     return {str(name): float(value) for name, value in frame.by_group.items()}
 

@@ -26,7 +26,9 @@ def audit_file(model_path: str, data: str, base: Path) -> str:
         AuditError: If either cannot be read.
     """
     identity = model.identify(ModelConfig(path=model_path), base)
-    guess = Guess(text="text") if data.startswith(HUB) else guess_columns(base / data, identity.labels)
+    guess = (
+        Guess(text="text") if data.startswith(HUB) else guess_columns(base / data, identity.labels)
+    )
     return template(
         model_path,
         data,

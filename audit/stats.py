@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.intervals import interval, interval_of, p_beyond
+from audit.intervals import for_judging, interval, interval_of, p_beyond
+from audit.multiplicity import benjamini_hochberg, benjamini_yekutieli, holm
 from audit.power import mde_difference, mde_mean, mde_paired, mde_share
 from audit.types import (
     Absent,
@@ -22,10 +23,12 @@ from audit.types import (
 
 __all__ = [
     "benjamini_hochberg",
+    "benjamini_yekutieli",
     "bootstrap",
     "clopper_pearson",
     "difference",
     "difference_of_means",
+    "for_judging",
     "holm",
     "interval",
     "mcnemar",
@@ -41,14 +44,8 @@ __all__ = [
 ]
 
 EMPTY = Absent(code="empty", reason="no text was left to measure")
-_PROBS = tuple(
-    float(p)
-    for p in np.unique(
-        np.concatenate(
-            [np.linspace(0, 1, 201), np.geomspace(1e-4, 0.01, 20), 1 - np.geomspace(1e-4, 0.01, 20)]
-        )
-    )
-)
+_TAIL = np.geomspace(1e-4, 0.01, 20)
+_PROBS = np.unique(np.concatenate([np.linspace(0, 1, 201), _TAIL, 1 - _TAIL]))
 
 
 def share(hits: int, n: int, *, level: float = 0.95) -> Estimate | Absent:
@@ -117,7 +114,7 @@ def paired_difference(n: int, b: int, c: int, *, level: float = 0.95) -> Estimat
     """
     if n == 0:
         return EMPTY
-    if b < 0 or c < 0 or b + c > n:
+    if not (b >= 0 and c >= 0 and b + c <= n):
         return Absent(code="invalid", reason="more changes than pairs")
     return _estimate(
         (b - c) / n,
@@ -139,6 +136,8 @@ def mcnemar(b: int, c: int) -> float | Absent:
     """
     if b + c == 0:
         return Absent(code="no_change", reason="no pair changed")
+    if not (b >= 0 and c >= 0):
+        return Absent(code="invalid", reason="a count below zero")
     from scipy.stats import binomtest
 
     return float(binomtest(int(b), int(b + c), 0.5).pvalue)
@@ -165,11 +164,13 @@ def mean(
 
     Returns:
         The mean; `Absent` for fewer than two independent units or numbers that are not finite. When
-        no value differs from another, the error cannot be read off the data: the interval is then
-        as wide as if one more unit, unseen so far, could lie at the far end of the range.
+        no unit differs from another, the error cannot be read off the data: a value at the far end
+        of the range may then have, unseen, a probability up to Clopper and Pearson's bound of 0 in
+        n. A clustered share of yes and no gets Wilson's interval at its effective size.
 
     Source:
-        Cameron & Miller (2015), Journal of Human Resources 50(2), section II; Hanley & Lippman-Hand
+        Cameron & Miller (2015), Journal of Human Resources 50(2), section II; Korn & Graubard
+        (1998), Survey Methodology 24, pp. 193-201, for clustered shares; Hanley & Lippman-Hand
         (1983), JAMA 249(13), for the constant case (rule of three).
     """
     x = np.asarray(values, dtype=np.float64).ravel()
@@ -185,26 +186,23 @@ def mean(
     residuals = totals - value * sizes
     variance = groups / (groups - 1) * float(residuals @ residuals) / x.size**2
     se = sqrt(variance)
+    method, mde = "t" if groups == x.size else "cluster-t", 2.8 * se
     if se < 1e-12 * max(1.0, abs(value)):
-        spread = _range(low, high)
-        if spread is None:
+        if low is None or high is None:
             return Absent(code="no_variation", reason="all values are the same")
-        # The share of units that could differ unseen, with the chance that 95 % leave open.
-        se = spread * (1 - 0.05 ** (1 / groups)) / 1.96
+        if not low <= value <= high:
+            return Absent(code="invalid", reason=f"a value lies outside {low:g} to {high:g}")
+        se, mde = 0.0, (high - low) * (1 - 0.05 ** (1 / groups)) * 2.8 / 1.96
+    elif groups < x.size and (low, high) == (0, 1) and np.isin(x, (0.0, 1.0)).all():
+        # Clusters that happen to differ less than single texts would are no evidence of accord.
+        se = max(se, sqrt(value * (1 - value) / x.size))
+        method, mde = "cluster-wilson", 2.8 * se
     naive = float(x.var(ddof=1)) / x.size if x.size > 1 else 0.0
     effective = None
     if clusters is not None and groups < x.size and variance > 0:
         effective = float(min(x.size, max(1.0, x.size * naive / variance)))
     basis = Means(mean=value, se=se, df=float(groups - 1), low=low, high=high)
-    return _estimate(
-        value,
-        basis,
-        "t" if groups == x.size else "cluster-t",
-        groups,
-        level,
-        mde=2.8 * se,
-        n_effective=effective,
-    )
+    return _estimate(value, basis, method, groups, level, mde=mde, n_effective=effective)
 
 
 def difference_of_means(
@@ -212,6 +210,8 @@ def difference_of_means(
     member: Sequence[bool] | NDArray[np.bool_],
     clusters: Sequence[str | None] | None = None,
     *,
+    low: float | None = None,
+    high: float | None = None,
     level: float = 0.95,
 ) -> Estimate | Absent:
     """Estimate the mean of members less the mean of the others, clusters shared or not.
@@ -220,12 +220,17 @@ def difference_of_means(
         values: One number per text, shape ``(n,)``.
         member: Which texts are members.
         clusters: As in `mean`; a cluster may have texts on both sides.
+        low: Least value a number can take, if it has one.
+        high: Greatest value, likewise. With both, a side whose values are nearly or wholly the same
+            is not taken to be without error: its variance is at least that with one independent
+            unit more at each end.
 
     Returns:
         The signed difference; `n` is the number of clusters on the smaller side.
 
     Source:
-        Cameron & Miller (2015), section II: cluster-robust variance of the difference.
+        Cameron & Miller (2015), section II: cluster-robust variance of the difference; Agresti &
+        Caffo (2000), The American Statistician 54(4), for the added units.
     """
     x, inside = np.asarray(values, np.float64).ravel(), np.asarray(member, bool).ravel()
     if inside.all() or not inside.any():
@@ -241,10 +246,18 @@ def difference_of_means(
     a, b = float(x[inside].mean()), float(x[~inside].mean())
     influence = np.where(inside, (x - a) / inside.sum(), -(x - b) / (~inside).sum())
     totals = np.bincount(index, influence, groups)
-    se = sqrt(groups / (groups - 1) * float(totals @ totals))
-    if se == 0:
+    variance = groups / (groups - 1) * float(totals @ totals)
+    least, most = None, None
+    if low is not None and high is not None:
+        if x.min() < low or x.max() > high:
+            return Absent(code="invalid", reason=f"a value lies outside {low:g} to {high:g}")
+        least, most = low - high, high - low
+        variance += _unseen(x[inside], index[inside], low, high)
+        variance += _unseen(x[~inside], index[~inside], low, high)
+    se = sqrt(variance)
+    if se < 1e-12 * max(1.0, abs(a - b)):
         return Absent(code="no_variation", reason="all values on each side are the same")
-    basis = Means(mean=a - b, se=se, df=float(min(sides) - 1), low=None, high=None)
+    basis = Means(mean=a - b, se=se, df=float(min(sides) - 1), low=least, high=most)
     return _estimate(a - b, basis, "cluster-t", min(sides), level, mde=2.8 * se)
 
 
@@ -331,42 +344,15 @@ def bootstrap(
     undefined = ~np.isfinite(drawn)
     if undefined.mean() > 0.05:
         return Absent(code="unstable", reason="undefined on more than one resample in twenty")
-    values = np.quantile(drawn[~undefined], _PROBS)
-    basis = Quantiles(probs=_PROBS, values=tuple(float(v) for v in values))
-    return _estimate(
-        value, basis, "bootstrap", groups, level, mde=2.8 * float(drawn[~undefined].std())
-    )
-
-
-def holm(ps: Sequence[float]) -> Floats:
-    """Return p-values adjusted so that the chance of any false one is bounded.
-
-    Source:
-        Holm (1979), Scandinavian Journal of Statistics 6, pp. 65-70.
-    """
-    p = _ps(ps)
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * np.arange(len(p), 0, -1)
-    out = np.empty_like(p)
-    out[order] = np.minimum(1.0, np.maximum.accumulate(steps)) if len(p) else steps
-    return out
-
-
-def benjamini_hochberg(ps: Sequence[float]) -> Floats:
-    """Return p-values adjusted so that the expected share of false ones is bounded.
-
-    Source:
-        Benjamini & Hochberg (1995), JRSS B 57, pp. 289-300.
-    """
-    p = _ps(ps)
-    m = len(p)
-    if m == 0:
-        return p
-    order = np.argsort(-p, kind="stable")
-    steps = p[order] * m / np.arange(m, 0, -1)
-    out = np.empty_like(p)
-    out[order] = np.minimum(1.0, np.minimum.accumulate(steps))
-    return out
+    drawn = drawn[~undefined]
+    if drawn.max() - drawn.min() <= 1e-12 * max(1.0, abs(value)):
+        return Absent(code="no_variation", reason="every resample gives the same number")
+    # Resamples say nothing of what is rarer than one in all of them.
+    rarest = 1 / (len(drawn) + 1)
+    probs = np.unique(np.clip(_PROBS, rarest, 1 - rarest))
+    values = np.quantile(drawn, probs)
+    basis = Quantiles(probs=tuple(map(float, probs)), values=tuple(map(float, values)))
+    return _estimate(value, basis, "bootstrap", groups, level, mde=2.8 * float(drawn.std()))
 
 
 def _share(hits: int, n: int, method: str, level: float) -> Estimate | Absent:
@@ -416,12 +402,18 @@ def _names(n: int, clusters: Sequence[str | None] | None) -> NDArray[Any]:
     )
 
 
-def _range(low: float | None, high: float | None) -> float | None:
-    return None if low is None or high is None else high - low
-
-
-def _ps(ps: Sequence[float]) -> Floats:
-    p = np.asarray(ps, dtype=np.float64)
-    if not np.isfinite(p).all():
-        raise ValueError("a p-value is not a finite number; leave absent ones out and count them")
-    return p
+def _unseen(x: Floats, index: NDArray[np.intp], low: float, high: float) -> float:
+    """Return what one side's variance lacks for one more independent unit at each end."""
+    _, own = np.unique(index, return_inverse=True)
+    units, value = int(own.max()) + 1, float(x.mean())
+    totals = np.bincount(own, x - value)
+    robust = units / (units - 1) * float(totals @ totals) / x.size**2
+    single = float(x.var()) / x.size
+    # Independent units the side is worth; without variation, its clusters.
+    effective = min(x.size, x.size * single / robust) if robust > 1e-24 else float(units)
+    share = (value - low) / (high - low)
+    shrunk = (share * effective + 1) / (effective + 2)
+    # Values strictly between the ends vary less than yes and no of the same mean.
+    inner = single * x.size / ((high - low) ** 2 * share * (1 - share)) if 0 < share < 1 else 1.0
+    floor = (high - low) ** 2 * shrunk * (1 - shrunk) / effective * min(1.0, inner or 1.0)
+    return max(0.0, floor - robust)

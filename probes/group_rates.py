@@ -31,6 +31,13 @@ UNITS: Mapping[str, str] = {
     "false_positive_rate": "share of truly unfavourable texts",
     "accuracy": "share of texts",
 }
+NOBODY: Mapping[str, tuple[str, str]] = {
+    "selection_rate": ("empty", "is there"),
+    "true_positive_rate": ("no_positives", "has a favourable true label"),
+    "false_positive_rate": ("no_negatives", "has an unfavourable true label"),
+    "accuracy": ("no_labels", "has a true label"),
+}
+"""Rate to the code and the words for a cell without a text; a library would answer 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,11 @@ class GroupRates:
             for name in (self.attributes or there)
         }
         for name, group in self.reference.items():
+            if group == REST:
+                raise ConfigError(
+                    f"The reference of {name} cannot be called {REST!r}: that means everyone else.",
+                    hint="Give the group another name in the data.",
+                )
             if name in found and group not in found[name]:
                 raise ConfigError(
                     f"No text has {name} = {group!r}, the declared reference.",
@@ -159,7 +171,7 @@ class GroupRates:
         n = int(over.sum())
         value: Estimate | Absent
         if n < self.min_n:
-            value = _too_few(n, self.min_n)
+            value = _too_few(rate, n, self.min_n)
         elif clusters is None:
             value = stats.share(int(hits.sum()), n, level=bench.level)
         else:
@@ -192,13 +204,18 @@ class GroupRates:
         a, b = hits[mine & over], hits[rest & over]
         value: Estimate | Absent
         if min(len(a), len(b)) < self.min_n:
-            value = _too_few(min(len(a), len(b)), self.min_n)
+            value = _too_few(rate, min(len(a), len(b)), self.min_n)
         elif clusters is None:
             value = stats.difference(int(a.sum()), len(a), int(b.sum()), len(b), level=bench.level)
         else:
             both = (mine | rest) & over
             value = stats.difference_of_means(
-                hits[both].astype(float), mine[both], list(clusters[both]), level=bench.level
+                hits[both].astype(float),
+                mine[both],
+                list(clusters[both]),
+                low=0.0,
+                high=1.0,
+                level=bench.level,
             )
         asked = mine | rest
         elsewhere = len(over) - int(asked.sum()) - unknown
@@ -274,5 +291,8 @@ def _left_out(outcome: Outcome, rate: Rate, asked: Bools) -> tuple[Skip, ...]:
     return tuple(Skip(reason=why, count=count) for why, count in skips if count)
 
 
-def _too_few(n: int, least: int) -> Absent:
+def _too_few(rate: Rate, n: int, least: int) -> Absent:
+    if n == 0 and rate in NOBODY:
+        code, what = NOBODY[rate]
+        return Absent(code=code, reason=f"no text {what}")
     return Absent(code="too_few", reason=f"{n} texts, fewer than {least}")

@@ -201,6 +201,79 @@ def test_a_crash_never_improves_the_exit_code(hits):
     assert not (before != 0 and after == 0)
 
 
+def slices(values, **more):
+    """One probe that measures ``g.gap`` on as many slices as there are values."""
+    ms = tuple(
+        Measurement(
+            id=f"g.gap[x={i}]",
+            metric="gap",
+            where={"x": str(i)},
+            value=value,
+            unit="",
+            eligible=10_000,
+        )
+        for i, value in enumerate(values)
+    )
+    return replace(PLANNED, probe="g", measurements=tuple(m.id for m in ms)), ProbeRun(
+        probe="g", version="1", params={}, measurements=ms, **more
+    )
+
+
+def test_a_claim_without_a_number_still_counts_among_those_declared():
+    """The correction is for what was declared: a hole in the data must not make failing easier."""
+    marginal = stats.share(125, 1000)
+    planned, one = slices([marginal] + [NO_NUMBER] * 19)
+    found = judge(expand([Gate(metric="g.gap", at_most=0.1)], [planned]), [one])
+    assert {v.m for v in found} == {20}
+    assert found[0].p_break < 0.05 < found[0].p_break_adjusted
+    assert found[0].status == "inconclusive" and "m = 20" in found[0].because
+
+
+def test_claims_that_do_not_block_are_corrected_among_themselves():
+    planned, one = slices([stats.share(125, 1000)] * 10)
+    gates = [
+        Gate(metric="g.gap", where={"x": "0"}, at_most=0.1),
+        *(Gate(metric="g.gap", where={"x": str(i)}, at_most=0.1, blocking=False) for i in (1, 2)),
+    ]
+    found = judge(expand(gates, [planned]), [one])
+    assert [v.m for v in found] == [1, 2, 2]
+    assert found[0].p_break_adjusted == found[0].p_break
+    assert found[1].p_break_adjusted == pytest.approx(2 * found[1].p_break)
+
+
+def test_a_fail_prints_an_interval_that_shows_it():
+    values = [stats.share(h, 1000) for h in (150, 141, 120, 90, 40)]
+    planned, one = slices(values)
+    for v in judge(expand([Gate(metric="g.gap", at_most=0.1)], [planned]), [one]):
+        low, high = v.interval
+        assert (v.status == "fail") == (low > 0.1)
+        assert (v.status == "pass") == (high < 0.1)
+
+
+def test_nothing_seen_passes_only_when_enough_was_looked_at():
+    """0 of n keeps a limit of 2 % from n = 149 on (0.98^n <= 0.05), as counts and as means."""
+    gate = Gate(metric="typos.flip_rate", at_most=0.02)
+    for n, status in ((148, "inconclusive"), (149, "pass")):
+        flat = stats.mean([0.0] * n, low=0.0, high=1.0)
+        assert verdict(stats.share(0, n), gate=gate).status == status
+        assert verdict(flat, gate=gate).status == status
+
+
+@pytest.mark.parametrize("p", [0.01, 0.05])
+def test_rare_rates_in_small_groups_raise_no_more_false_fails(p):
+    """Ten groups of 40 beside 1000 others, all alike: score intervals fail up to 13 % of these."""
+    from scipy.stats import binomtest
+
+    planned, _ = slices([NO_NUMBER] * 10)
+    claims = expand([Gate(metric="g.gap", at_most=0.0, at_least=-0.0)], [planned])
+    rng, fails, audits = np.random.default_rng(2), 0, 400
+    for _ in range(audits):
+        mine, rest = rng.binomial(40, p, size=10), int(rng.binomial(1000, p))
+        values = [stats.difference(int(h), 40, int(mine.sum() - h) + rest, 1360) for h in mine]
+        fails += any(v.status == "fail" for v in judge(claims, [slices(values)[1]]))
+    assert binomtest(fails, audits).proportion_ci(0.95, "exact").low <= 0.05
+
+
 def test_equal_groups_raise_a_fail_in_at_most_one_audit_in_twenty():
     """Ten equal groups, gates as a user would write them, through expand and judge."""
     from scipy.stats import binomtest

@@ -78,8 +78,9 @@ def test_a_model_that_reads_only_identity_words_is_seen_to(corpus, folder):
     probe = Reliance()
     facts = list(probe.run(bench(corpus, classifier(folder, "she", "he", "woman", "man"))))
     found = measured(facts)
-    assert found["identity_share"].value.low > 0.8
-    assert found["placebo_share"].value.high < 0.2
+    # Sixteen equal units leave a share of up to 0.206 unseen (Clopper-Pearson, 0 of 16).
+    assert found["identity_share"].value.low > 0.79
+    assert found["placebo_share"].value.high < 0.21
     assert found["excess_share"].value.low > 0.5
     (cases,) = [f for f in facts if isinstance(f, Cases)]
     assert len(cases) == 32
@@ -92,7 +93,7 @@ def test_a_model_that_reads_only_identity_words_is_seen_to(corpus, folder):
 def test_a_model_that_reads_other_words_is_not_accused(corpus, folder):
     made = classifier(folder, "report", "table", "garden", "chairs")
     found = measured(Reliance().run(bench(corpus, made)))
-    assert found["identity_share"].value.high < 0.2
+    assert found["identity_share"].value.high < 0.21
     assert found["excess_share"].value.value < 0
 
 

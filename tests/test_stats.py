@@ -14,7 +14,10 @@ LEVELS = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 
 @st.composite
 def estimates(draw):
-    kind = draw(st.sampled_from(["share", "cp", "difference", "pairs", "mean", "flat", "boot"]))
+    kinds = "share cp difference pairs mean flat boot clusters sides lattice judged".split()
+    kind = draw(st.sampled_from(kinds))
+    if kind == "judged":
+        return stats.for_judging(draw(estimates().filter(lambda e: e.method != "judged")))
     level = draw(LEVELS)
     hits, n = draw(COUNTS)
     if kind == "share":
@@ -29,7 +32,15 @@ def estimates(draw):
     if kind == "flat":
         return stats.mean([0.25] * (n + 1), low=0.0, high=1.0, level=level)
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    x = rng.normal(size=n + 2)
+    if kind in ("clusters", "sides"):
+        # Both ends of the list are mixed, so that every case has a number.
+        x = np.concatenate([[0, 1, 1], rng.random(n + 12) < hits / n, [1, 0]]).astype(float)
+        of = [f"c{i // 2}" for i in range(len(x))]
+        if kind == "clusters":
+            return stats.mean(x, of, low=0.0, high=1.0, level=level)
+        member = np.arange(len(x)) < len(x) // 2
+        return stats.difference_of_means(x, member, of, low=0.0, high=1.0, level=level)
+    x = np.array([0.0] * n + [1.0] * 3) if kind == "lattice" else rng.normal(size=n + 2)
     if kind == "mean":
         return stats.mean(x, level=level)
     return stats.bootstrap(
@@ -50,7 +61,7 @@ def test_p_values_and_intervals_are_duals(e, limit, alpha):
     low, high = stats.interval(e, 1 - 2 * alpha)
     above, below = stats.p_beyond(e, limit, "above"), stats.p_beyond(e, limit, "below")
     assert 0 <= above <= 1 and 0 <= below <= 1
-    room = 1e-6
+    room = 1e-9
     if low > limit + room:
         assert above <= alpha * 1.001
     if low < limit - room and limit < e.value:
@@ -80,6 +91,85 @@ def test_any_input_gives_a_number_or_a_reason(values, clusters):
     ):
         assert isinstance(found, Estimate | Absent)
     assert isinstance(stats.sign_flip(values, clusters[: len(values)]), float | Absent)
+
+
+@settings(max_examples=200, deadline=None)
+@given(estimates(), st.sampled_from([0.01, 0.025, 0.05, 0.1]))
+def test_a_limit_on_the_bound_itself_has_the_bounds_own_p(e, alpha):
+    """The closest a dual can be asked: the p-value at a one-sided bound is its error."""
+    low, high = stats.interval(e, 1 - 2 * alpha)
+    # A bound that sits on the end of the scale is not where the p-value turns.
+    for bound, out, side in ((low, -1e-9, "above"), (high, 1e-9, "below")):
+        if abs(bound) in (0, 1) or abs(bound - e.value) < 1e-6:
+            continue
+        # Quantiles that share a value share the largest of their p-values.
+        assert stats.p_beyond(e, bound, side) >= alpha * 0.9999
+        assert stats.p_beyond(e, bound + out, side) <= alpha * 1.0001
+
+
+@pytest.mark.parametrize("n", [5, 50, 300])
+def test_values_all_alike_leave_what_was_not_seen(n):
+    """The bounds are Clopper and Pearson's of 0 in n, at any level, times the room there is."""
+    flat = stats.mean([0.0] * n, low=0.0, high=2.0)
+    for level in (0.8, 0.9, 0.95, 0.999):
+        exact = stats.interval(stats.clopper_pearson(0, n), level)
+        assert stats.interval(flat, level) == pytest.approx((0.0, 2 * exact[1]))
+    assert stats.p_beyond(flat, 0.2, "below") == pytest.approx(0.9**n)
+    assert stats.p_beyond(flat, 0.0, "above") >= 0.5
+    assert stats.p_beyond(flat, -0.1, "above") == 0.0
+    off_centre = stats.mean([0.25] * n, low=0.0, high=1.0)
+    assert off_centre.high - 0.25 == pytest.approx(3 * (0.25 - off_centre.low))
+
+
+def test_few_resamples_claim_no_more_than_a_normal_tail():
+    x = np.random.default_rng(0).normal(size=40) + 0.45
+    e = stats.bootstrap(
+        lambda w: (w @ x) / w.sum(axis=1), 40, rng=np.random.default_rng(1), resamples=200
+    )
+    assert min(e.basis.probs) >= 1 / 201
+    least = min(e.basis.values)
+    assert stats.p_beyond(e, least, "above") >= 1 / 201
+    for alpha in (1e-3, 1e-5):
+        low = stats.interval(e, 1 - 2 * alpha)[0]
+        assert low < least
+        assert stats.p_beyond(e, low, "above") == pytest.approx(alpha, rel=1e-4)
+
+
+@pytest.mark.parametrize("p", [0.02, 0.05, 0.3])
+def test_rare_clustered_shares_cover_and_seldom_pass_wrongly(p):
+    """Sixty sources of five texts: a Wald interval passes one broken limit in five here."""
+    clusters = [f"c{i // 5}" for i in range(300)]
+    rng, inside, passed = np.random.default_rng(5), 0, 0
+    for _ in range(600):
+        rate = rng.beta(2 * p, 2 * (1 - p), size=60)
+        x = (rng.random(300) < np.repeat(rate, 5)).astype(float)
+        e = stats.mean(x, clusters, low=0.0, high=1.0)
+        inside += e.low <= p <= e.high
+        passed += stats.p_beyond(e, p, "below") <= 0.05
+    assert inside / 600 >= 0.9 and passed / 600 <= 0.1
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.0025])
+def test_judged_differences_never_err_more_than_they_say(alpha):
+    """Summed over every table: a rare rate, a small group beside a large one, equal truths."""
+    from scipy.stats import binom
+
+    n, m = 40, 400
+    for p in (0.01, 0.05, 0.3):
+        one, two = binom.pmf(np.arange(n + 1), n, p), binom.pmf(np.arange(m + 1), m, p)
+        shown = judged = 0.0
+        for a in np.flatnonzero(one > 1e-7):
+            for b in np.flatnonzero(two > 1e-4):
+                e = stats.difference(int(a), n, int(b), m)
+                if e.value <= 0:
+                    continue
+                weight = one[a] * two[b]
+                shown += weight * (stats.interval(e, 1 - 2 * alpha)[0] > 0)
+                strict = stats.for_judging(e)
+                judged += weight * (stats.interval(strict, 1 - 2 * alpha)[0] > 0)
+        assert judged <= alpha, p
+        if p == 0.01:
+            assert shown > alpha
 
 
 def covered(draw, truth, n=1500, seed=0):

@@ -95,6 +95,8 @@ def test_tv09_multiple_testing():
     bh = stats.benjamini_hochberg(vector["input"])
     assert bh == near(vector["expect"]["fdr_bh"]["adj"])
     assert (bh <= 0.05).sum() == vector["expect"]["fdr_bh"]["rejected"] == 4
+    assert stats.benjamini_yekutieli(vector["input"]) == near(vector["expect"]["fdr_by"]["adj"])
+    assert len(stats.holm([])) == len(stats.benjamini_yekutieli([])) == 0
 
 
 def test_tv09_in_any_order():
@@ -117,10 +119,39 @@ def test_tv10_rates_and_gaps():
     assert bounds(fpr) == near(vector["expect"]["fpr_gap_newcombe"])
 
 
+@pytest.mark.parametrize(
+    ("cell", "other"),
+    [((30, 60), (0, 5)), ((5, 10), (3, 10)), ((10000, 20000), (9000, 20000))],
+    ids=["TV04 zero cell", "TV02 few", "TV03 many"],
+)
+def test_tv02_to_tv04_gaps_at_the_edges(cell, other):
+    """Few texts are no evidence of a gap, many are, and an empty cell is a number like another."""
+    e = stats.difference(*cell, *other)
+    assert (e.low > 0) == (cell[1] > 1000 or other[0] == 0)
+    zero = VECTORS["TV04_zero_cell"]["expect"]
+    assert bounds(stats.share(0, 5)) == near(zero["rate_wilson"])
+    assert bounds(stats.clopper_pearson(0, 5)) == near(zero["rate_cp"])
+
+
+def test_tv08_again_by_the_bootstrap():
+    vector = VECTORS["TV08_score_shift"]
+    x = np.subtract(vector["input"]["orig"], vector["input"]["counterfactual"])
+    e = stats.bootstrap(
+        lambda w: (w @ x) / w.sum(axis=1), 10, rng=np.random.default_rng(1), resamples=9999
+    )
+    assert e.value == near(vector["expect"]["mean_shift"])
+    # The vector's limits are bias-corrected ones, ours percentiles of another stream.
+    assert bounds(e) == pytest.approx(vector["expect"]["bca_seed12345_9999"], abs=0.005)
+
+
 def test_tv20_attack_success():
     vector = VECTORS["TV20_attack_success"]
     done = vector["input"]["success"], vector["input"]["failed"]
     assert bounds(stats.share(done[0], sum(done))) == near(vector["expect"]["asr_wilson"])
+    assert bounds(stats.clopper_pearson(done[0], sum(done))) == near(vector["expect"]["asr_cp"])
+    assert bounds(stats.share(0, 50)) == near(vector["expect"]["zero_success_50_wilson"])
+    none = stats.interval(stats.clopper_pearson(0, 50), 0.9)[1]
+    assert none == near(vector["expect"]["zero_success_50_cp_upper_onesided95"])
     robust = stats.share(done[1], vector["input"]["total"])
     assert bounds(robust) == near(vector["expect"]["robust_acc_wilson"])
 
@@ -136,6 +167,11 @@ def test_tv22_clusters_are_the_unit():
     assert bounds(e) == near(expect["template_mean_ci"])
     assert stats.sign_flip(x.ravel(), clusters) == near(expect["template_sign_flip_exact_p"])
     assert stats.p_beyond(e, 0, "above") * 2 == near(expect["template_mean_t_p"])
+    shape = {"rng": np.random.default_rng(0), "resamples": 4000}
+    drawn = stats.bootstrap(lambda w: (w @ x.ravel()) / w.sum(axis=1), x.size, clusters, **shape)
+    assert drawn.n == 12 and drawn.low < 0 < drawn.high
+    # A percentile interval over 12 clusters is narrower than t, by (11/12)^0.5 and 1.96/2.2.
+    assert bounds(drawn) == pytest.approx((-0.0134, 0.0363), abs=0.003)
 
 
 def test_tv26_paired_beats_unpaired():
@@ -144,14 +180,32 @@ def test_tv26_paired_beats_unpaired():
     assert stats.mcnemar(b, c) == near(vector["expect"]["mcnemar_exact"], 1e-7)
     paired = stats.paired_difference(200, b, c)
     assert -paired.high < -paired.low < 0
+    x = np.subtract(vector["input"]["new_correct"], vector["input"]["base_correct"])
+    drawn = stats.bootstrap(
+        lambda w: (w @ x) / w.sum(axis=1), 200, rng=np.random.default_rng(7), resamples=9999
+    )
+    assert bounds(drawn) == near(vector["expect"]["scipy_percentile_seed7"], 0.0051)
+    right = sum(vector["input"]["new_correct"]), sum(vector["input"]["base_correct"])
+    unpaired = stats.difference(right[0], 200, right[1], 200)
+    assert bounds(unpaired) == near(vector["expect"]["unpaired_newcombe"])
+    assert paired.low > 0 and unpaired.high > 0
 
 
 def test_tv17_detectable_effects():
-    """MDE at p = .30 for equal groups, as printed in the vectors' table."""
-    table = {50: 0.275, 100: 0.193, 200: 0.135, 500: 0.084, 1000: 0.059, 2000: 0.041}
-    for n, expected in table.items():
-        # Ours pools the variance at p itself; the table's rises with the larger share.
-        assert power.mde_difference(n, n, 0.3) == pytest.approx(expected, rel=0.08)
+    """MDE at p = .30 for equal groups, and net changes over pairs of which a tenth change."""
+    expect = VECTORS["TV17_power"]["expect"]
+    for n, expected in expect["mde_at_n"].items():
+        assert power.mde_difference(int(n), int(n), 0.3) == near(expected)
+        assert power.mde_difference(int(n), int(n), 0.7) == near(expected)
+    for net, pairs in ((0.03, "mcnemar_pairs_disc10_net3"), (0.05, "mcnemar_pairs_disc10_net5")):
+        n = expect[pairs]
+        assert power.mde_paired(int(n), 0.1) > net > power.mde_paired(int(n) + 1, 0.1)
+
+
+def test_no_effect_is_promised_where_none_could_be_seen():
+    assert power.mde_difference(2, 2, 0.5) is None
+    assert power.mde_difference(0, 9, 0.5) is None
+    assert power.mde_paired(3, 0.0) is None
 
 
 TRAPS = [
@@ -160,6 +214,11 @@ TRAPS = [
     (stats.difference, (0, 0, 5, 10)),
     (stats.paired_difference, (0, 0, 0)),
     (stats.mcnemar, (0, 0)),
+    (stats.mcnemar, (-1, 3)),
+    (stats.share, (float("nan"), 10)),
+    (stats.difference, (1, float("nan"), 2, 5)),
+    (stats.paired_difference, (float("nan"), 1, 1)),
+    (stats.paired_difference, (10, float("nan"), 1)),
     (stats.mean, ([],)),
     (stats.mean, ([1.0],)),
     (stats.mean, ([1.0, float("nan")],)),

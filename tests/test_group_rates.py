@@ -1,0 +1,272 @@
+"""Rates by group: equal to fairlearn's, honest where it is silent, and planned as they are run."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from audit import stats
+from audit.bench import Bench
+from audit.decision import make
+from audit.errors import ConfigError, Unsupported
+from audit.metrics import RATES, Outcome, rates_by_group
+from audit.resources import Resources
+from audit.scorer import Scorer
+from audit.testing import Lexicon
+from audit.types import Absent, Corpus, Estimate, Example, Measurement
+from probes.group_rates import GroupRates
+from tests import realdata
+
+LABELS = ("negative", "positive")
+
+
+def example(i, sex, said, true, **more):
+    """A text on which `Lexicon(good=2, bad=-2)` says what is wanted."""
+    groups = {} if sex is None else {"sex": sex}
+    label = None if true is None else LABELS[true]
+    text = f"{'good' if said else 'bad'} {i}"
+    return Example(id=str(i), text=text, label=label, groups=groups, **more)
+
+
+def cells(*rows):
+    """Examples from (sex, said, true, how many)."""
+    flat = [(sex, said, true) for sex, said, true, n in rows for _ in range(n)]
+    return [example(i, *row) for i, row in enumerate(flat)]
+
+
+def bench(examples, **more):
+    more.setdefault("scorer", Scorer(Lexicon(good=2.0, bad=-2.0)))
+    more.setdefault("decision", make(LABELS, ("positive",)))
+    return Bench(
+        probe="group_rates",
+        corpus=Corpus(name="test", labels=LABELS, examples=tuple(examples)),
+        resources=Resources(),
+        **more,
+    )
+
+
+def run(examples, probe=None, **more):
+    facts = list((probe or GroupRates()).run(bench(examples, **more)))
+    assert all(isinstance(f, Measurement) for f in facts)
+    found = {f.id.removeprefix("group_rates."): f for f in facts}
+    assert len(found) == len(facts), "two measurements share an id"
+    return found
+
+
+# TV10: A (tp 40, fn 10, fp 15, tn 85) and B (18, 12, 18, 52).
+TV10 = cells(
+    *(("A", 1, 1, 40), ("A", 0, 1, 10), ("A", 1, 0, 15), ("A", 0, 0, 85)),
+    *(("B", 1, 1, 18), ("B", 0, 1, 12), ("B", 1, 0, 18), ("B", 0, 0, 52)),
+)
+
+
+def test_the_known_table_comes_out_of_texts():
+    found = run(TV10, GroupRates(reference={"sex": "B"}))
+    tpr = found["true_positive_rate_gap[against=B,sex=A]"].value
+    fpr = found["false_positive_rate_gap[against=B,sex=A]"].value
+    assert (tpr.low, tpr.value, tpr.high) == pytest.approx((-0.00184521, 0.2, 0.39729206), abs=1e-7)
+    assert fpr.value == pytest.approx(-0.10714286)
+    assert (fpr.low, fpr.high) == pytest.approx((-0.23378394, 0.0136023), abs=1e-7)
+    assert found["selection_rate[sex=A]"].value.value == pytest.approx(0.36666667)
+    assert found["accuracy"].value.value == pytest.approx((40 + 85 + 18 + 52) / 250)
+    assert tpr.mde == pytest.approx(stats.mde_difference(50, 30, 58 / 80))
+
+
+def test_rates_equal_fairlearns_on_a_real_scored_file():
+    """Adult: 5,000 and more people, four rates, two attributes, to 1e-12 of fairlearn's own."""
+    from fairlearn import metrics as theirs
+    from sklearn.metrics import accuracy_score
+
+    with (realdata.path("adult") / "adult_rf_binary.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    said = np.array([float(r["score"]) >= 0.5 for r in rows])
+    true = np.array([r["label_value"] == "1" for r in rows])
+    assert len(rows) > 5000 and 0.05 < said.mean() < 0.95
+    examples = [
+        Example(
+            id=str(i),
+            text=f"{'good' if s else 'bad'} {i}",
+            label=LABELS[int(t)],
+            groups={"gender": r["gender"], "race": r["race"]},
+        )
+        for i, (r, s, t) in enumerate(zip(rows, said, true, strict=True))
+    ]
+    found = run(examples, GroupRates(min_n=1))
+    functions = {
+        "selection_rate": theirs.selection_rate,
+        "true_positive_rate": theirs.true_positive_rate,
+        "false_positive_rate": theirs.false_positive_rate,
+        "accuracy": accuracy_score,
+    }
+    checked = 0
+    for attribute in ("gender", "race"):
+        frame = theirs.MetricFrame(
+            metrics=functions,
+            y_true=true.astype(int),
+            y_pred=said.astype(int),
+            sensitive_features=[r[attribute] for r in rows],
+        )
+        for group, row in frame.by_group.iterrows():
+            for rate, value in row.items():
+                ours = found[f"{rate}[{attribute}={group}]"].value
+                assert abs(ours.value - value) <= 1e-12, (rate, group)
+                assert ours.low <= value <= ours.high
+                checked += 1
+    assert checked >= 4 * (2 + 4)
+    gap = found["selection_rate_gap[against=rest,gender=Female]"].value
+    women, men = (found[f"selection_rate[gender={g}]"].value.value for g in ("Female", "Male"))
+    assert abs(gap.value - (women - men)) <= 1e-12
+
+
+def test_fairlearn_is_really_asked():
+    outcome = Outcome(*(np.array(x, bool) for x in ([1, 0, 1], [1, 1, 0], [1, 1, 1], [1, 0, 0])))
+    group = np.array(["a", "a", "b"])
+    assert rates_by_group(outcome, group, "true_positive_rate") == {"a": 0.5}
+    assert rates_by_group(outcome, group, "false_positive_rate") == {"b": 1.0}
+
+
+def test_one_lone_positive_does_not_stop_the_probe():
+    """fairlearn squeezes an array of one group name into none at all."""
+    found = run(cells(("F", 1, 1, 1), ("F", 0, 0, 40), ("M", 0, 0, 40)))
+    assert found["true_positive_rate[sex=F]"].value.code == "too_few"
+    assert isinstance(found["accuracy_gap[against=rest,sex=F]"].value, Estimate)
+
+
+def test_a_planted_gap_is_found_and_equal_groups_are_not_accused():
+    uneven = cells(("F", 1, 1, 30), ("F", 0, 1, 70), ("M", 1, 1, 60), ("M", 0, 1, 40))
+    gap = run(uneven)["selection_rate_gap[against=rest,sex=F]"].value
+    assert gap.high < -0.1
+    even = cells(("F", 1, 1, 45), ("F", 0, 1, 55), ("M", 1, 1, 45), ("M", 0, 1, 55))
+    gap = run(even)["selection_rate_gap[against=rest,sex=F]"].value
+    assert gap.low < 0 == gap.value < gap.high
+
+
+def test_a_cell_without_a_text_is_absent_and_never_one():
+    """fairlearn answers 1.0 or 0.0 here."""
+    none = cells(("F", 1, 0, 40), ("M", 1, 1, 40), ("M", 0, 0, 40))
+    found = run(none)
+    for name in (
+        "true_positive_rate[sex=F]",
+        "true_positive_rate_gap[against=rest,sex=F]",
+        "true_positive_rate_gap[against=rest,sex=M]",
+    ):
+        assert isinstance(found[name].value, Absent)
+        assert found[name].value.code == "no_positives"
+    few = run(cells(("F", 1, 1, 29), ("M", 1, 1, 40), ("M", 0, 1, 3)))
+    assert few["selection_rate[sex=F]"].value.code == "too_few"
+    assert "29" in few["selection_rate[sex=F]"].value.reason
+
+
+def test_the_plan_names_just_what_the_run_measures():
+    three = cells(("F", 1, 1, 40), ("M", 0, 0, 40), ("X", 1, 0, 10), (None, 1, 1, 5))
+    unlabelled = cells(("F", 1, None, 40), ("M", 0, None, 40))
+    for examples in (three, unlabelled, TV10, []):
+        for probe in (GroupRates(), GroupRates(attributes=("sex",)), GroupRates(min_n=1)):
+            if not examples and probe.attributes:
+                continue
+            where = bench(examples)
+            planned = probe.plan(where)
+            assert where.scorer.queries == 0
+            measured = [f.id for f in probe.run(where)]
+            assert list(planned.claims) == measured
+            assert planned.queries == where.scorer.queries == len(examples)
+            assert set(planned.mde) <= set(planned.claims)
+    planned = GroupRates(reference={"sex": "M"}).plan(bench(three))
+    assert "group_rates.selection_rate_gap[against=M,sex=F]" in planned.mde
+    assert "group_rates.selection_rate_gap[against=M,sex=X]" not in planned.mde
+
+
+def test_without_labels_there_are_selection_rates_alone():
+    found = run(cells(("F", 1, None, 40), ("M", 0, None, 40)))
+    assert {f.metric for f in found.values()} == {"selection_rate", "selection_rate_gap"}
+
+
+def test_unknown_groups_and_missing_labels_are_counted_not_hidden():
+    mixed = cells(("F", 1, 1, 40), ("M", 0, 1, 40), (None, 1, 1, 7), ("F", 1, None, 3))
+    found = run(mixed)
+    gap = found["accuracy_gap[against=rest,sex=F]"]
+    left = {s.reason: s.count for s in gap.left_out}
+    assert left == {"group unknown": 7, "no true label": 3}
+    assert gap.used == 80 and gap.eligible == 90
+    assert found["accuracy[sex=F]"].used == 40
+    assert found["selection_rate"].used == 90
+
+
+def test_texts_of_one_author_count_as_one():
+    """Ten texts of each of 40 authors who say the same throughout are 40 units, not 400."""
+    examples = []
+    for i in range(400):
+        author = i // 10
+        said = author % 2 if author < 20 else author % 4 > 0
+        sex = "F" if author < 20 else "M"
+        examples.append(example(i, sex, said, 1, cluster=f"a{author}"))
+    clustered = run(examples, GroupRates(min_n=10))["selection_rate_gap[against=rest,sex=F]"].value
+    alone = [Example(id=e.id, text=e.text, label=e.label, groups=e.groups) for e in examples]
+    naive = run(alone, GroupRates(min_n=10))["selection_rate_gap[against=rest,sex=F]"].value
+    assert clustered.value == pytest.approx(naive.value) and clustered.n == 20
+    assert naive.high < 0 < clustered.high
+    assert clustered.high - clustered.low > 2 * (naive.high - naive.low)
+
+
+def test_clustered_gaps_of_equal_groups_cover_zero_as_often_as_they_say():
+    rng, clusters = np.random.default_rng(3), [f"c{i // 4}" for i in range(240)]
+    member = np.arange(240) < 80
+    for p in (0.05, 0.4):
+        inside = 0
+        for _ in range(400):
+            rate = rng.beta(2 * p, 2 * (1 - p), size=60)
+            x = (rng.random(240) < np.repeat(rate, 4)).astype(float)
+            e = stats.difference_of_means(x, member, clusters, low=0.0, high=1.0)
+            inside += isinstance(e, Estimate) and e.low <= 0 <= e.high
+        assert inside / 400 >= 0.92, p
+
+
+def test_many_labels_are_right_only_when_the_label_is():
+    """Three labels, two favourable: a favourable but wrong label is selected, not accurate."""
+
+    class Fixed:
+        labels, head, fingerprint = ("a", "b", "c"), "single", "fixed"
+
+        def probabilities(self, texts):
+            return np.tile([0.1, 0.7, 0.2], (len(texts), 1))
+
+    groups = ({"sex": s} for s in "FM" for _ in range(40))
+    examples = [
+        Example(id=str(i), text=f"t{i}", label="abc"[i % 3], groups=g) for i, g in enumerate(groups)
+    ]
+    made = Bench(
+        probe="group_rates",
+        corpus=Corpus(name="test", labels=("a", "b", "c"), examples=tuple(examples)),
+        resources=Resources(),
+        scorer=Scorer(Fixed()),
+        decision=make(("a", "b", "c"), ("a", "b")),
+    )
+    found = {f.id: f.value for f in GroupRates(min_n=1).run(made)}
+    assert found["group_rates.selection_rate"].value == 1.0
+    assert found["group_rates.true_positive_rate"].value == 1.0
+    assert found["group_rates.accuracy"].value == pytest.approx(27 / 80)
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        (GroupRates(attributes=("sexx",)), "has the attribute 'sexx'"),
+        (GroupRates(reference={"sex": "W"}), "sex = 'W'"),
+        (GroupRates(reference={"sex": "rest"}), "everyone else"),
+    ],
+)
+def test_a_misspelt_group_is_refused_before_anything_is_scored(probe, said):
+    made = bench([*TV10, *(example(1000 + i, "rest", 1, 1) for i in range(2))])
+    with pytest.raises(ConfigError, match=said):
+        probe.plan(made)
+
+
+def test_texts_without_any_group_cannot_be_compared():
+    with pytest.raises(Unsupported, match="has a group"):
+        GroupRates().plan(bench(cells((None, 1, 1, 3))))
+
+
+def test_every_rate_has_a_unit_of_its_own():
+    found = run(TV10)
+    for rate in RATES:
+        assert found[rate].unit and found[rate].family == f"group_rates.{rate}"
