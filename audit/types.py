@@ -540,4 +540,9 @@ def measurement_id(probe: str, metric: str, where: Mapping[str, str] | None = No
 
 
 def _quoted(word: str) -> str:
-    return "".join(f"%{ord(c):02X}" if c in "%[],=" or not c.isprintable() else c for c in word)
+    return "".join(
+        c
+        if c.isprintable() and c not in "%[],="
+        else "".join(f"%{byte:02X}" for byte in c.encode("utf-8", "surrogatepass"))
+        for c in word
+    )
