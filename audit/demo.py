@@ -12,7 +12,7 @@ from audit.report import render
 from audit.resources import Resources
 from audit.shipped import shipped
 
-SIZES: dict[sample.Stream, int] = {"train": 1500, "dev": 250, "test": 700}
+SIZES: dict[sample.Stream, int] = {"train": 1200, "dev": 250, "test": 700}
 SEED = 7
 
 
