@@ -86,7 +86,7 @@ class Sizes:
 
 
 LONG = Sizes(heads=20, tuned=3, audits=20, n=600, truth=20_000, train=3000, pool=6000)
-QUICK = Sizes(heads=4, tuned=0, audits=10, n=300, truth=160, train=650, pool=650)
+QUICK = Sizes(heads=4, tuned=0, audits=10, n=250, truth=140, train=600, pool=600)
 
 
 _found: dict[tuple[Any, str], Any] = {}
