@@ -20,8 +20,6 @@ class Quiet(Silent):
     def training(self, done, total, note): ...
 
 
-pytestmark = pytest.mark.transformers4
-
 AUDIT = """
 [model]
 path = "model"
