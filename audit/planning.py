@@ -113,6 +113,7 @@ def prepare(
     claims = gates.expand(config.gate, planned)
     plan = Plan(
         digest="",
+        name=config.audit.name,
         seed=config.audit.seed,
         alpha=config.audit.alpha,
         level=config.audit.level,
@@ -141,7 +142,7 @@ def plan_digest(plan: Plan, identity: Identity, corpora: Mapping[str, Corpus]) -
 
     The audit file's own text is not in it: a comment does not make another plan.
     """
-    said = asdict(replace(plan, digest="", audit_file=""))
+    said = asdict(replace(plan, digest="", audit_file="", name=""))
     said["model"] = identity.fingerprint
     said["corpora"] = {name: c.sha256 for name, c in sorted(corpora.items())}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()

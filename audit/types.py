@@ -407,6 +407,8 @@ class Plan:
     claims: tuple[Claim, ...]
     audit_file: str = ""
     """The file as run."""
+    name: str = ""
+    """Title that the user gave the audit; the model's name serves where it is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

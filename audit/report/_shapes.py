@@ -63,6 +63,7 @@ class Block:
     unit: str
     family: str
     family_size: int
+    """Exploratory estimates corrected together; 0 where there is nothing to correct."""
     budget: str
     axis: Axis
     rows: tuple[Row, ...]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from audit.figures import Name, parse
+from audit.report._exploratory import Corrected, corrected
 from audit.report._passages import compare, heat, plain
 from audit.report._plots import Axis, axis, plot
 from audit.report._shapes import (
@@ -78,6 +79,7 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
             )
         )
     changes, shift_axis = _changes(result, measured)
+    among = corrected(result)
     return Page(
         result=result,
         exit_code=exit_code,
@@ -94,6 +96,7 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
                 axes,
                 ranked,
                 flagged,
+                among,
                 tuple(b for (j, m), b in casebooks.items() if j == i and m not in flagged),
                 i,
             )
@@ -204,6 +207,7 @@ def _probe(
     axes: Mapping[tuple[str, str], Axis],
     claims: Sequence[ClaimRow],
     flagged: Mapping[str, str],
+    among: Mapping[str, Corrected],
     casebooks: tuple[Casebook, ...],
     position: int,
 ) -> ProbeView:
@@ -214,9 +218,6 @@ def _probe(
     by_metric: dict[str, list[Measurement]] = {}
     for m in run.measurements:
         by_metric.setdefault(m.metric, []).append(m)
-    families = Counter(
-        m.family for r in result.runs for m in r.measurements if isinstance(m.value, Estimate)
-    )
     asked = planned[turn] if turn < len(planned) else None
     found = {m.id for m in run.measurements}
     return ProbeView(
@@ -229,10 +230,13 @@ def _probe(
                 metric=metric,
                 unit=slices[0].unit,
                 family=slices[0].family,
-                family_size=families[slices[0].family],
+                family_size=max((among[m.id].m for m in slices if m.id in among), default=0),
                 budget=slices[0].budget,
                 axis=axes[run.probe, metric],
-                rows=tuple(_row(m, axes[run.probe, metric], claims, flagged) for m in slices),
+                rows=tuple(
+                    _row(m, axes[run.probe, metric], claims, flagged, among.get(m.id))
+                    for m in slices
+                ),
             )
             for metric, slices in by_metric.items()
         ),
@@ -242,7 +246,11 @@ def _probe(
 
 
 def _row(
-    m: Measurement, scale: Axis, claims: Sequence[ClaimRow], flagged: Mapping[str, str]
+    m: Measurement,
+    scale: Axis,
+    claims: Sequence[ClaimRow],
+    flagged: Mapping[str, str],
+    exploratory: Corrected | None,
 ) -> Row:
     own = tuple(c for c in claims if c.verdict.claim.measurement == m.id)
     limits = [
@@ -258,7 +266,7 @@ def _row(
         if isinstance(m.value, Absent)
         else plot(m.value, scale, none=no_effect(m), limits=limits),
         claims=own,
-        reading=reading(m),
+        reading=reading(m) if exploratory is None else reading(m, exploratory.q, exploratory.m),
         finding=flagged.get(m.id, ""),
         status=own[0].verdict.status if own else ("absent" if absent else "exploratory"),
     )

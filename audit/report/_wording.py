@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from audit.figures import humanise, number
+from audit.figures import humanise, number, probability
 from audit.types import (
     Absent,
     AuditResult,
@@ -161,24 +161,37 @@ def no_effect(m: Measurement) -> float | None:
     return 0.0 if signed else None
 
 
-def reading(m: Measurement) -> str:
-    """Say on which side of *no effect* an estimate lies, where there is such a value."""
+def reading(m: Measurement, q: float | None = None, among: int = 0) -> str:
+    """Say on which side of *no effect* an estimate lies, where there is such a value.
+
+    Args:
+        m: The measurement.
+        q: For an exploratory one, its p-value corrected over the `among` of its family.
+        among: How many those are.
+    """
     e = m.value
     if isinstance(e, Absent):
         return ""
-    detectable = (
-        f" A difference of {number(e.mde)} would have been detected with 80% power."
-        if e.mde is not None
-        else ""
-    )
     none = no_effect(m)
     if none is None:
         return ""
-    if e.low > none:
-        return f"The whole interval lies above {none:g}."
-    if e.high < none:
-        return f"The whole interval lies below {none:g}."
-    return f"Direction undecided: the interval covers {none:g}.{detectable}"
+    within = "" if q is None or among < 2 else f" q {_equals(q)} among {among:,}."
+    if e.low <= none <= e.high:
+        detectable = (
+            f" A difference of {number(e.mde)} would have been detected with 80% power."
+            if e.mde is not None
+            else ""
+        )
+        return f"Direction undecided: the interval covers {none:g}.{detectable}"
+    side = "above" if e.low > none else "below"
+    if q is not None and q > 1 - e.level:
+        return f"The interval alone lies {side} {none:g}; among so many it may by chance.{within}"
+    return f"The whole interval lies {side} {none:g}.{within}"
+
+
+def _equals(p: float) -> str:
+    said = probability(p)
+    return said if said.startswith("<") else f"= {said}"
 
 
 def is_share(m: Measurement) -> bool:
