@@ -4,7 +4,7 @@ Each method's p-value is the dual of its interval: the limit is beyond the inter
 p-value says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import hypot, sqrt
 from statistics import NormalDist
@@ -12,11 +12,29 @@ from typing import Literal
 
 import numpy as np
 
+from audit import contrasts
+from audit.contrasts import falling_root
 from audit.types import Basis, Counts, Estimate, Floats, Means, Pairs, Quantiles, TwoCounts
 
 Side = Literal["above", "below"]
 _NORMAL = NormalDist()
 _FAR = -_NORMAL.inv_cdf(1e-12)
+_CONTRASTS: Mapping[str, Callable[[TwoCounts, float], tuple[float, float]]] = {
+    "miettinen-nurminen": contrasts.miettinen_nurminen,
+    "agresti-caffo": contrasts.agresti_caffo,
+    "ratio-score": contrasts.ratio_score,
+    "katz": contrasts.katz,
+}
+_EXACT = {
+    "wilson": "clopper-pearson",
+    "newcombe": "newcombe-exact",
+    "miettinen-nurminen": "newcombe-exact",
+    "agresti-caffo": "newcombe-exact",
+    "ratio-score": "ratio-exact",
+    "katz": "ratio-exact",
+    "tango": "paired-exact",
+}
+"""What is shown to what is judged by."""
 
 
 def z_of(p: float) -> float:
@@ -40,6 +58,31 @@ def interval_of(value: float, basis: Basis, method: str, level: float) -> tuple[
     """Return the interval at `level`, always around `value`."""
     low, high = _bounds(basis, method, level)
     return min(value, low), max(value, high)
+
+
+def estimated(
+    value: float,
+    basis: Basis,
+    method: str,
+    n: int,
+    level: float,
+    *,
+    mde: float | None = None,
+    n_effective: float | None = None,
+) -> Estimate:
+    """Return a number with the interval that its basis gives at `level`."""
+    low, high = interval_of(value, basis, method, level)
+    return Estimate(
+        value=value,
+        low=low,
+        high=high,
+        n=int(n),
+        n_effective=n_effective,
+        level=level,
+        method=method,
+        mde=mde,
+        basis=basis,
+    )
 
 
 def p_beyond(estimate: Estimate, limit: float, side: Side) -> float:
@@ -113,17 +156,16 @@ def _p_of_bounds(basis: Basis, method: str, limit: float, side: Side) -> float:
 def for_judging(estimate: Estimate) -> Estimate:
     """Return the same number with the bounds to use where a verdict hangs on it.
 
-    Counts get Clopper and Pearson's bounds, differences of counts the hybrid of these. The score
+    Counts get Clopper and Pearson's bounds, differences and ratios the hybrid of these. The score
     intervals shown elsewhere cover well on average, but far out in one tail, where Holm looks, a
     rare event in a small group beside a large one gives them many times the error they state.
 
     Source:
         Donner & Zou (2012), doi:10.1177/0962280210385746, for hybrids of single bounds.
     """
-    exact = {"wilson": "clopper-pearson", "newcombe": "newcombe-exact", "tango": "paired-exact"}
-    if estimate.method not in exact:
+    if estimate.method not in _EXACT:
         return estimate
-    method = exact[estimate.method]
+    method = _EXACT[estimate.method]
     low, high = interval_of(estimate.value, estimate.basis, method, estimate.level)
     return replace(estimate, method=method, low=low, high=high)
 
@@ -135,7 +177,7 @@ def _bounds(basis: Basis, method: str, level: float) -> tuple[float, float]:
             return _clopper_pearson(basis.hits, basis.n, alpha)
         return wilson(basis.hits, basis.n, alpha)
     if isinstance(basis, TwoCounts):
-        return _newcombe(basis, _clopper_pearson if method == "newcombe-exact" else wilson, alpha)
+        return _two_counts(basis, method, alpha)
     if isinstance(basis, Pairs):
         return _paired_exact(basis, alpha) if method == "paired-exact" else _tango(basis, alpha)
     if isinstance(basis, Means):
@@ -148,6 +190,16 @@ def _bounds(basis: Basis, method: str, level: float) -> tuple[float, float]:
         low = low if basis.low is None else max(low, basis.low)
         return low, high if basis.high is None else min(high, basis.high)
     return _quantile(basis, alpha), _quantile(basis, 1 - alpha)
+
+
+def _two_counts(basis: TwoCounts, method: str, alpha: float) -> tuple[float, float]:
+    if method in _CONTRASTS:
+        return _CONTRASTS[method](basis, -z_of(alpha))
+    if method == "ratio-exact":
+        own = _clopper_pearson(basis.hits, basis.n, alpha)
+        other = _clopper_pearson(basis.other_hits, basis.other_n, alpha)
+        return contrasts.ratio_exact(basis, own, other)
+    return _newcombe(basis, _clopper_pearson if method == "newcombe-exact" else wilson, alpha)
 
 
 def wilson(hits: int, n: int, alpha: float) -> tuple[float, float]:
@@ -225,7 +277,7 @@ def _tango(basis: Pairs, alpha: float) -> tuple[float, float]:
     def beyond(delta: float) -> float:
         return tango_z(basis, delta)
 
-    return _root(beyond, z, -1.0, gap), _root(beyond, -z, gap, 1.0)
+    return falling_root(beyond, z, -1.0, gap), falling_root(beyond, -z, gap, 1.0)
 
 
 def tango_z(basis: Pairs, delta: float) -> float:
@@ -240,24 +292,6 @@ def tango_z(basis: Pairs, delta: float) -> float:
     if variance <= 1e-15:
         return 0.0 if abs(score) < 1e-12 else float(np.copysign(np.inf, score))
     return score / sqrt(variance)
-
-
-def _root(f: Callable[[float], float], target: float, low: float, high: float) -> float:
-
-    # f falls from low to high; when it never reaches the target the bound is the border itself.
-    if target > 0 and f(low) <= target:
-        return low
-    if target < 0 and f(high) >= target:
-        return high
-    for _ in range(200):
-        middle = (low + high) / 2
-        if f(middle) > target:
-            low = middle
-        else:
-            high = middle
-        if high - low < 1e-15:
-            break
-    return (low + high) / 2
 
 
 def _quantile_points(basis: Quantiles) -> tuple[Floats, Floats]:

@@ -1,15 +1,15 @@
 """Uncertainty. Every function returns an `Estimate`, or an `Absent` that says why there is none."""
 
-from collections.abc import Callable, Sequence
-from math import isfinite, sqrt
-from typing import Any
+from collections.abc import Sequence
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.intervals import for_judging, interval, interval_of, p_beyond
+from audit.intervals import estimated, for_judging, interval, p_beyond
 from audit.multiplicity import benjamini_hochberg, benjamini_yekutieli, holm
 from audit.power import mde_difference, mde_mean, mde_paired, mde_share
+from audit.resampling import EMPTY, bootstrap, by_cluster, cluster_names
 from audit.types import (
     Absent,
     Counts,
@@ -17,7 +17,6 @@ from audit.types import (
     Floats,
     Means,
     Pairs,
-    Quantiles,
     TwoCounts,
 )
 
@@ -42,10 +41,6 @@ __all__ = [
     "share",
     "sign_flip",
 ]
-
-EMPTY = Absent(code="empty", reason="no text was left to measure")
-_TAIL = np.geomspace(1e-4, 0.01, 20)
-_PROBS = np.unique(np.concatenate([np.linspace(0, 1, 201), _TAIL, 1 - _TAIL]))
 
 
 def share(hits: int, n: int, *, level: float = 0.95) -> Estimate | Absent:
@@ -93,7 +88,7 @@ def difference(
     if not (0 <= hits <= n and 0 <= other_hits <= other_n):
         return Absent(code="invalid", reason="more hits than texts")
     basis = TwoCounts(hits=int(hits), n=int(n), other_hits=int(other_hits), other_n=int(other_n))
-    return _estimate(
+    return estimated(
         hits / n - other_hits / other_n,
         basis,
         "newcombe",
@@ -116,7 +111,7 @@ def paired_difference(n: int, b: int, c: int, *, level: float = 0.95) -> Estimat
         return EMPTY
     if not (b >= 0 and c >= 0 and b + c <= n):
         return Absent(code="invalid", reason="more changes than pairs")
-    return _estimate(
+    return estimated(
         (b - c) / n,
         Pairs(n=int(n), b=int(b), c=int(c)),
         "tango",
@@ -178,7 +173,7 @@ def mean(
         return EMPTY
     if not np.isfinite(x).all():
         return Absent(code="not_finite", reason="a value is not a finite number")
-    totals, sizes = _by_cluster(x, clusters)
+    totals, sizes = by_cluster(x, clusters)
     groups = len(totals)
     if groups < 2:
         return Absent(code="too_few", reason="fewer than two independent units")
@@ -202,7 +197,7 @@ def mean(
     if clusters is not None and groups < x.size and variance > 0:
         effective = float(min(x.size, max(1.0, x.size * naive / variance)))
     basis = Means(mean=value, se=se, df=float(groups - 1), low=low, high=high)
-    return _estimate(value, basis, method, groups, level, mde=mde, n_effective=effective)
+    return estimated(value, basis, method, groups, level, mde=mde, n_effective=effective)
 
 
 def difference_of_means(
@@ -237,7 +232,7 @@ def difference_of_means(
         return Absent(code="empty", reason="one side has no text")
     if not np.isfinite(x).all():
         return Absent(code="not_finite", reason="a value is not a finite number")
-    names = _names(len(x), clusters)
+    names = cluster_names(len(x), clusters)
     _, index = np.unique(names, return_inverse=True)
     groups = int(index.max()) + 1
     sides = [len(np.unique(index[inside])), len(np.unique(index[~inside]))]
@@ -258,7 +253,7 @@ def difference_of_means(
     if se < 1e-12 * max(1.0, abs(a - b)):
         return Absent(code="no_variation", reason="all values on each side are the same")
     basis = Means(mean=a - b, se=se, df=float(min(sides) - 1), low=least, high=most)
-    return _estimate(a - b, basis, "cluster-t", min(sides), level, mde=2.8 * se)
+    return estimated(a - b, basis, "cluster-t", min(sides), level, mde=2.8 * se)
 
 
 def sign_flip(
@@ -280,7 +275,7 @@ def sign_flip(
         return EMPTY
     if not np.isfinite(x).all():
         return Absent(code="not_finite", reason="a value is not a finite number")
-    totals, _ = _by_cluster(x, clusters)
+    totals, _ = by_cluster(x, clusters)
     totals = totals[totals != 0]
     if totals.size == 0:
         return Absent(code="no_change", reason="no pair differs")
@@ -298,108 +293,13 @@ def sign_flip(
     return (hits + 1) / (resamples + 1)
 
 
-def bootstrap(
-    statistic: Callable[[NDArray[np.float64]], Any],
-    n: int,
-    clusters: Sequence[str | None] | None = None,
-    *,
-    rng: np.random.Generator,
-    resamples: int = 2000,
-    level: float = 0.95,
-) -> Estimate | Absent:
-    """Estimate any statistic of weighted texts by the percentile bootstrap over clusters.
-
-    Args:
-        statistic: Maps weights, shape ``(r, n)`` (how often each text was drawn), to ``r`` numbers.
-            NaN means 'undefined on this resample', e.g. a group that was not drawn.
-        n: Texts.
-        clusters: As in `mean`: whole clusters are drawn.
-        rng: Source of the resamples.
-        resamples: Number of resamples.
-        level: Coverage of the interval, in (0, 1).
-
-    Returns:
-        The estimate; `Absent` when the statistic is undefined on the data itself or on more than
-        one resample in twenty: an interval over the lucky rest would be too narrow.
-
-    Source:
-        Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 13.
-    """
-    if n == 0:
-        return EMPTY
-    _, index = np.unique(_names(n, clusters), return_inverse=True)
-    groups = int(index.max()) + 1
-    if groups < 2:
-        return Absent(code="too_few", reason="fewer than two independent units")
-    value = float(np.asarray(statistic(np.ones((1, n))), dtype=float).ravel()[0])
-    if not isfinite(value):
-        return Absent(code="undefined", reason="the statistic is undefined on these texts")
-    draws: list[Floats] = []
-    step = max(1, 4_000_000 // n)
-    for start in range(0, resamples, step):
-        some = min(step, resamples - start)
-        weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=some)
-        draws.append(np.asarray(statistic(weights[:, index].astype(float)), float).ravel())
-    drawn = np.concatenate(draws)
-    undefined = ~np.isfinite(drawn)
-    if undefined.mean() > 0.05:
-        return Absent(code="unstable", reason="undefined on more than one resample in twenty")
-    drawn = drawn[~undefined]
-    if drawn.max() - drawn.min() <= 1e-12 * max(1.0, abs(value)):
-        return Absent(code="no_variation", reason="every resample gives the same number")
-    # Resamples say nothing of what is rarer than one in all of them.
-    rarest = 1 / (len(drawn) + 1)
-    probs = np.unique(np.clip(_PROBS, rarest, 1 - rarest))
-    values = np.quantile(drawn, probs)
-    basis = Quantiles(probs=tuple(map(float, probs)), values=tuple(map(float, values)))
-    return _estimate(value, basis, "bootstrap", groups, level, mde=2.8 * float(drawn.std()))
-
-
 def _share(hits: int, n: int, method: str, level: float) -> Estimate | Absent:
     if n == 0:
         return EMPTY
     if not 0 <= hits <= n:
         return Absent(code="invalid", reason="more hits than texts")
     basis = Counts(hits=int(hits), n=int(n))
-    return _estimate(hits / n, basis, method, n, level, mde=mde_share(n, hits / n))
-
-
-def _estimate(
-    value: float,
-    basis: Any,
-    method: str,
-    n: int,
-    level: float,
-    *,
-    mde: float | None = None,
-    n_effective: float | None = None,
-) -> Estimate:
-    low, high = interval_of(value, basis, method, level)
-    return Estimate(
-        value=value,
-        low=low,
-        high=high,
-        n=int(n),
-        n_effective=n_effective,
-        level=level,
-        method=method,
-        mde=mde,
-        basis=basis,
-    )
-
-
-def _by_cluster(x: Floats, clusters: Sequence[str | None] | None) -> tuple[Floats, Floats]:
-    _, index = np.unique(_names(len(x), clusters), return_inverse=True)
-    return np.bincount(index, x).astype(np.float64), np.bincount(index).astype(np.float64)
-
-
-def _names(n: int, clusters: Sequence[str | None] | None) -> NDArray[Any]:
-    if clusters is None or len(clusters) == 0:
-        return np.arange(n)
-    # A text without a cluster is one of its own; the mark keeps it from sharing another's name.
-    return np.array(
-        [f"c{name}" if name is not None else f"t{i}" for i, name in enumerate(clusters)]
-    )
+    return estimated(hits / n, basis, method, n, level, mde=mde_share(n, hits / n))
 
 
 def _unseen(x: Floats, index: NDArray[np.intp], low: float, high: float) -> float:

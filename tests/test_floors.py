@@ -24,6 +24,7 @@ FLOORS = [
             "swapping",
             "wordpieces",
         ),
+        *("resampling", "contrasts", "proportions", "pooling", "ranges"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
     },
