@@ -24,7 +24,7 @@ FLOORS = [
             "swapping",
             "wordpieces",
         ),
-        *("resampling", "contrasts", "proportions", "pooling", "ranges"),
+        *("resampling", "contrasts", "proportions", "manygroups", "omnibus", "ranges"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
     },
