@@ -174,11 +174,10 @@ def _dealt_anew(
     resamples: int,
 ) -> Tested:
     """Permute whole clusters between groups, each group keeping its number of clusters."""
-    order = np.argsort(present.argmax(axis=1), kind="stable")
-    totals, sizes = (
-        np.bincount(index, x).astype(np.float64)[order],
-        np.bincount(index).astype(np.float64)[order],
-    )
+    # Every cluster lies in one group, so this is the group's number.
+    order = np.argsort(present @ np.arange(present.shape[1]), kind="stable")
+    totals = np.bincount(index, x)[order].astype(np.float64)
+    sizes = np.bincount(index)[order].astype(np.float64)
     starts = np.concatenate([[0], np.cumsum(present.sum(axis=0))[:-1]])
     centre = float(x.mean())
 
