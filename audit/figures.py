@@ -53,6 +53,12 @@ def probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
+def p_equals(p: float) -> str:
+    """Write what follows *p* or *q* in a sentence: ``= 0.012``, ``< 0.001``."""
+    said = probability(p)
+    return said if said.startswith("<") else f"= {said}"
+
+
 def interval(e: Estimate) -> str:
     """Write an estimate's interval with its level."""
     return f"{percent(e.level)} interval {number(e.low)} to {number(e.high)}"

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from math import ceil, isclose
 
-from audit.figures import humanise, limit, number, parse, percent, probability, slice_words
+from audit.figures import humanise, limit, number, p_equals, parse, percent, slice_words
 from audit.types import (
     Absent,
     Case,
@@ -192,7 +192,7 @@ def _condition(verdict: Verdict, said: Estimate | Absent | None) -> str:
     )
     if verdict.p_break_adjusted is not None and verdict.status == "fail":
         text += (
-            f" Evidence against the limit: p = {probability(verdict.p_break_adjusted)} after "
+            f" Evidence against the limit: p {p_equals(verdict.p_break_adjusted)} after "
             f"correction for {verdict.m:,} claims."
         )
     return text + waived

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from audit.figures import humanise, number, probability
+from audit.figures import humanise, number, p_equals
 from audit.types import (
     Absent,
     AuditResult,
@@ -175,7 +175,7 @@ def reading(m: Measurement, q: float | None = None, among: int = 0) -> str:
     none = no_effect(m)
     if none is None:
         return ""
-    within = "" if q is None or among < 2 else f" q {_equals(q)} among {among:,}."
+    within = "" if q is None or among < 2 else f" q {p_equals(q)} among {among:,}."
     if e.low <= none <= e.high:
         detectable = (
             f" A difference of {number(e.mde)} would have been detected with 80% power."
@@ -187,11 +187,6 @@ def reading(m: Measurement, q: float | None = None, among: int = 0) -> str:
     if q is not None and q > 1 - e.level:
         return f"The interval alone lies {side} {none:g}; among so many it may by chance.{within}"
     return f"The whole interval lies {side} {none:g}.{within}"
-
-
-def _equals(p: float) -> str:
-    said = probability(p)
-    return said if said.startswith("<") else f"= {said}"
 
 
 def is_share(m: Measurement) -> bool:
