@@ -6,5 +6,6 @@ CATALOGUE = {
     "noise": "probes.noise:Noise",
     "reliance": "probes.reliance:Reliance",
     "swaps": "probes.swaps:Swaps",
+    "templates": "probes.templates:Templates",
     "typos": "probes.typos:Typos",
 }

@@ -19,7 +19,11 @@ from audit.types import Cases, Corpus, Estimate, Example, Measurement
 
 ROOT = Path(__file__).parents[1]
 # Settings that keep a probe small enough to run over and over.
-PARAMS = {"attack": {"max_queries": 60, "texts": 6}, "reliance": {"texts": 8}}
+PARAMS = {
+    "attack": {"max_queries": 60, "texts": 6},
+    "reliance": {"texts": 8},
+    "templates": {"corpus": "test", "identity": ["sex"]},
+}
 OPENINGS = (
     "John wrote that she really liked the report",
     "Her mother called him about the good results",

@@ -25,18 +25,21 @@ FLOORS = [
             "wordpieces",
         ),
         *("resampling", "contrasts", "proportions", "manygroups", "omnibus", "ranges"),
+        *("scales", "ranking", "calibrating", "sequential", "paired"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
+        *("suites", "suitefiles", "checking"),
     },
     {
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
+        *("waivers", "policies", "judging", "exports", "baseline", "history"),
         *("gates", "compare", "store", "journal", "attribution", "testing", "report", "findings"),
         *("training", "fit", "fscore", "batches", "newhead", "augment", "leaks", "pairing"),
     },
     {"bench", "perturbation"},
     {"catalogue"},
     {"runner", "planning", "retrain", "setup"},
-    {"cli", "console", "demo"},
+    {"cli", "commands", "pytest_plugin", "console", "demo"},
 ]
 PROBES = 4
 FILES = sorted([*ROOT.glob("audit/**/*.py"), *ROOT.glob("probes/*.py")])
