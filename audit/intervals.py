@@ -12,9 +12,19 @@ from typing import Literal
 
 import numpy as np
 
-from audit import contrasts
+from audit import contrasts, scales
 from audit.contrasts import falling_root
-from audit.types import Basis, Counts, Estimate, Floats, Means, Pairs, Quantiles, TwoCounts
+from audit.types import (
+    Basis,
+    Counts,
+    Estimate,
+    Floats,
+    Means,
+    Pairs,
+    Quantiles,
+    Stream,
+    TwoCounts,
+)
 
 Side = Literal["above", "below"]
 _NORMAL = NormalDist()
@@ -33,6 +43,9 @@ _EXACT = {
     "ratio-score": "ratio-exact",
     "katz": "ratio-exact",
     "tango": "paired-exact",
+    "bonett-price": "paired-exact",
+    "paired-wald": "paired-exact",
+    "beta-mixture": "beta-mixture-sided",
 }
 """What is shown to what is judged by."""
 
@@ -114,6 +127,8 @@ def p_beyond(estimate: Estimate, limit: float, side: Side) -> float:
         if side == "below" and basis.high is not None and limit > basis.high:
             return 0.0
         se = basis.se
+        if method.startswith("logit-"):
+            return float(stdtr(basis.df, -scales.logit_distance(basis, limit)))
         if method == "cluster-wilson":
             if not 0 < limit < 1:
                 return 0.0
@@ -175,16 +190,27 @@ def _bounds(basis: Basis, method: str, level: float) -> tuple[float, float]:
     if isinstance(basis, Counts):
         if method == "clopper-pearson":
             return _clopper_pearson(basis.hits, basis.n, alpha)
+        if method == "beta-mixture":
+            return scales.mixture(basis, 2 * alpha)
+        if method == "beta-mixture-sided":
+            # The mixture wins on both sides together; one side alone may claim no half of it.
+            return scales.mixture(basis, alpha)
         return wilson(basis.hits, basis.n, alpha)
     if isinstance(basis, TwoCounts):
         return _two_counts(basis, method, alpha)
+    if isinstance(basis, Stream):
+        return scales.stream_bounds(basis, alpha)
     if isinstance(basis, Pairs):
+        if method in scales.PAIRED:
+            return scales.PAIRED[method](basis, -z_of(alpha))
         return _paired_exact(basis, alpha) if method == "paired-exact" else _tango(basis, alpha)
     if isinstance(basis, Means):
         if basis.se == 0:
             return _constant(basis, alpha)
         if method == "cluster-wilson":
             return _cluster_wilson(basis, alpha)
+        if method.startswith("logit-"):
+            return scales.logit_bounds(basis, quantile_of_t(1 - alpha, basis.df))
         half = quantile_of_t(1 - alpha, basis.df) * basis.se
         low, high = basis.mean - half, basis.mean + half
         low = low if basis.low is None else max(low, basis.low)

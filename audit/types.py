@@ -129,7 +129,24 @@ class Quantiles:
     values: tuple[float, ...]
 
 
-Basis = Counts | TwoCounts | Pairs | Means | Quantiles
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Basis of a mean watched while it grows: bounds hold at every moment of looking at once.
+
+    At `alpha` on each side they are ``centre`` less and plus ``slack - scale * log(alpha)``.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["stream"] = "stream"
+    centre: float
+    slack: float
+    scale: float
+    low: float
+    """Least value a unit can take."""
+    high: float
+
+
+Basis = Counts | TwoCounts | Pairs | Means | Quantiles | Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
