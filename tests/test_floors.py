@@ -28,6 +28,7 @@ FLOORS = [
         *("scales", "ranking", "calibrating", "sequential", "paired"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
+        *("certificate", "faithfulness", "pareto"),
         *("suites", "suitefiles", "checking"),
     },
     {
