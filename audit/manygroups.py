@@ -13,6 +13,7 @@ import numpy as np
 
 from audit.intervals import estimated
 from audit.omnibus import ONE_GROUP, Cell, Ints, counted
+from audit.resampling import EMPTY
 from audit.types import Absent, Estimate, Floats, Quantiles
 
 _PROBS = np.unique(np.concatenate([np.linspace(0.005, 0.995, 199), np.geomspace(1e-6, 5e-3, 16)]))
@@ -181,6 +182,36 @@ def shrink(cells: Sequence[Cell], *, level: float = 0.95) -> Shrunk | Absent:
             (float(betaincinv(x, y, tail)), float(betaincinv(x, y, 1 - tail))) for x, y in posterior
         ),
     )
+
+
+def ranking(cells: Sequence[Cell], *, level: float = 0.95) -> list[Estimate | Absent]:
+    """Return each cell's shrunk rate as a number to rank by, with its credible interval.
+
+    These lean on one another and are pulled to the middle: they rank, they are no gate's business.
+    `Absent` ("complete_pooling") for all cells where they differ no more than chance has it, since
+    a ranking would then order noise, and for a cell without a text.
+
+    Source:
+        As `shrink`.
+    """
+    found = shrink(cells, level=level)
+    if isinstance(found, Absent):
+        return [found] * len(cells)
+    if found.a is None or found.b is None:
+        why = f"complete pooling: cells differ no more than chance has it around {found.pooled:.3f}"
+        return [Absent(code="complete_pooling", reason=why)] * len(cells)
+    from scipy.special import betaincinv
+
+    ranked: list[Estimate | Absent] = []
+    probs = np.unique(np.concatenate([_PROBS, 1 - _PROBS]))
+    for (k, n), mean in zip(cells, found.rates, strict=True):
+        if n == 0:
+            ranked.append(EMPTY)
+            continue
+        values = betaincinv(k + found.a, n - k + found.b, probs)
+        basis = Quantiles(probs=tuple(map(float, probs)), values=tuple(map(float, values)))
+        ranked.append(estimated(mean, basis, "beta-binomial", n, level))
+    return ranked
 
 
 def null_band(

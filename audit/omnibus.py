@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.intervals import estimated
 from audit.resampling import EMPTY, cluster_names
-from audit.types import Absent, Floats
+from audit.types import Absent, Basis, Counts, Estimate, Floats, Means
 
 Cell = tuple[int, int]
 Ints = NDArray[np.int64]
@@ -198,3 +199,24 @@ def _dealt_anew(
         df=float(len(starts) - 1),
         resamples=resamples,
     )
+
+
+def as_estimate(test: Tested | Absent, n: int, *, level: float = 0.95) -> Estimate | Absent:
+    """Return a test's p-value as a number that can be reported beside others.
+
+    A sampled p-value gets the interval of a share of so many draws, which is its Monte-Carlo error;
+    one from a formula has no error of its own. Neither is a limit to keep: gates belong on effects.
+
+    Args:
+        test: The test.
+        n: Texts behind it.
+        level: Coverage of the Monte-Carlo interval, in (0, 1).
+    """
+    if isinstance(test, Absent):
+        return test
+    if test.resamples is not None:
+        whole = test.resamples + 1
+        basis: Basis = Counts(hits=round(test.p * whole), n=whole)
+    else:
+        basis = Means(mean=test.p, se=0.0, df=float(max(1, n - 1)), low=test.p, high=test.p)
+    return estimated(test.p, basis, test.method, n, level)

@@ -130,7 +130,9 @@ def gap_change(
 def rates_change(texts: Texts, m: Measurement, *, level: float) -> Estimate | Absent | None:
     """Estimate the paired change of one measurement of ``group_rates``; None if it is no rate."""
     name = m.metric.removesuffix("_gap")
-    if name not in RATES:
+    # Whom a predictive value is taken over changes with the model; units kept here speak of
+    # favourable decisions alone.
+    if name not in RATES or name == "positive_predictive_value" or "decided unfavourable" in m.unit:
         return None
     where = dict(m.where)
     against = where.pop("against", None)

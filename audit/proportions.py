@@ -18,10 +18,11 @@ from audit.manygroups import (
     Spread,
     between_group_variance,
     null_band,
+    ranking,
     shrink,
     spread,
 )
-from audit.omnibus import ALL_ALIKE, Tested, omnibus, omnibus_clustered
+from audit.omnibus import ALL_ALIKE, Tested, as_estimate, omnibus, omnibus_clustered
 from audit.power import mde_difference
 from audit.types import Absent, Estimate, TwoCounts
 
@@ -32,6 +33,7 @@ __all__ = [
     "Spread",
     "Tested",
     "agresti_caffo",
+    "as_estimate",
     "between_group_variance",
     "boschloo",
     "cochran_mantel_haenszel",
@@ -43,6 +45,7 @@ __all__ = [
     "null_band",
     "omnibus",
     "omnibus_clustered",
+    "ranking",
     "ratio",
     "shrink",
     "spread",

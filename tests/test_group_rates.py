@@ -178,7 +178,9 @@ def test_the_plan_names_just_what_the_run_measures():
 
 def test_without_labels_there_are_selection_rates_alone():
     found = run(cells(("F", 1, None, 40), ("M", 0, None, 40)))
-    assert {f.metric for f in found.values()} == {"selection_rate", "selection_rate_gap"}
+    assert {f.metric.removeprefix("selection_rate") for f in found.values()} == {
+        *("", "_gap", "_omnibus_p", "_spread")
+    }
 
 
 def test_unknown_groups_and_missing_labels_are_counted_not_hidden():
