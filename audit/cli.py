@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -105,7 +106,7 @@ def run(
     quiet: Quiet = False,
 ) -> int:
     """Run an audit into a folder, or finish one that was interrupted there."""
-    from audit import config, console, gates, runner
+    from audit import config, console, judging, runner
     from audit.files import write_text
     from audit.report import render
 
@@ -123,7 +124,7 @@ def run(
     print(console.verdicts(result))
     print(console.summary(result))
     print(f"Report: {folder / 'report.html'}")
-    return gates.exit_code(result.verdicts, result.runs, undecided=result.plan.undecided)
+    return judging.exit_code(result)
 
 
 @app.command()
@@ -132,17 +133,38 @@ def gate(
     audit: Annotated[
         Path | None, typer.Option(help="Judge by the gates of this audit file instead.")
     ] = None,
+    waivers: Annotated[Path | None, typer.Option(help="Waivers file, instead of its own.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    sarif: Annotated[Path | None, typer.Option(help="Write SARIF 2.1.0.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a pull-request comment.")] = None,
+    gitlab: Annotated[Path | None, typer.Option(help="Write GitLab code-quality JSON.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the verdict as JSON.")] = None,
+    badge: Annotated[Path | None, typer.Option(help="Write a badge as SVG.")] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print annotations, fill $GITHUB_STEP_SUMMARY.")
+    ] = False,
+    at: Annotated[
+        str | None, typer.Option(help="Path of the audit file in the repository, for locations.")
+    ] = None,
 ) -> int:
     """Judge a stored result again; the exit code is 1 on a failed gate, 3 on an undecided one."""
-    from audit import config, console, gates, runner, store
+    from audit import commands, config, judging, store
+    from audit import waivers as known
 
     read = store.read(result)
     if audit is not None:
-        read = runner.with_gates(read, config.read(audit))
-    judged = runner.rejudge(read)
-    print(console.verdicts(judged))
-    print(console.summary(judged))
-    return gates.exit_code(judged.verdicts, judged.runs, undecided=judged.plan.undecided)
+        wanted = config.read(audit)
+        read = judging.with_gates(read, wanted)
+        file = wanted.waivers.file
+        waivers = waivers or (config.place(file, audit.parent) if file else None)
+    if waivers is not None:
+        read = replace(read, waivers=known.read(waivers))
+    judged = judging.judged(read)
+    files = {"junit": junit, "sarif": sarif, "markdown": markdown, "gitlab": gitlab}
+    files |= {"json": json, "badge": badge}
+    said, code = commands.gated(judged, files, at or str(audit or "audit.toml"), github=github)
+    print(said)
+    return code
 
 
 @app.command()

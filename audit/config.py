@@ -9,7 +9,14 @@ from typing import Any, ClassVar, Literal
 
 from audit.borders import read_plain
 from audit.errors import ConfigError
-from audit.settings import RecipeConfig, TrainConfig
+from audit.policies import gates_of
+from audit.settings import (
+    BaselineConfig,
+    GatesConfig,
+    RecipeConfig,
+    TrainConfig,
+    WaiversConfig,
+)
 from audit.starter import template as template
 from audit.types import STRICT, Gate
 
@@ -176,7 +183,13 @@ class AuditConfig:
     probe: tuple[ProbeConfig, ...] = ()
     """What is measured, one table for each probe."""
     gate: tuple[Gate, ...] = ()
-    """Limits on what is measured, one table for each."""
+    """Limits on what is measured, one table for each; those of a policy stand behind them."""
+    gates: GatesConfig = field(default_factory=GatesConfig)
+    """Limits that come from elsewhere."""
+    waivers: WaiversConfig = field(default_factory=WaiversConfig)
+    """Findings that somebody answers for until a day."""
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+    """The audit that ``no_worse_than`` speaks of."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How ``evenhand train`` and ``retrain`` fine-tune."""
     recipe: tuple[RecipeConfig, ...] = ()
@@ -228,11 +241,11 @@ def read(path: Path) -> AuditConfig:
             f"{path.name} is not UTF-8: line {line} holds a byte that cannot be read.",
             hint="Save it as UTF-8.",
         ) from problem
-    return reads(text, path.name)
+    return reads(text, path.name, path.parent)
 
 
-def reads(text: str, name: str = "audit.toml") -> AuditConfig:
-    """Read the text of an audit file called `name`; see `read`."""
+def reads(text: str, name: str = "audit.toml", base: Path | None = None) -> AuditConfig:
+    """Read the text of an audit file called `name` in the folder `base`; see `read`."""
     try:
         plain = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
@@ -242,7 +255,15 @@ def reads(text: str, name: str = "audit.toml") -> AuditConfig:
     for table in ("probe", "recipe"):
         if isinstance(plain.get(table), list):
             plain[table] = [_split(entry) for entry in plain[table]]
-    return read_plain(AuditConfig, plain, error=ConfigError, at=name)
+    if isinstance(plain.get("gates"), list):
+        raise ConfigError(
+            f"{name} has [[gates]], but limits are [[gate]] and [gates] is one table.",
+            hint="Did you mean 'gate'?",
+        )
+    config = read_plain(AuditConfig, plain, error=ConfigError, at=name)
+    if config.gates.policy is None:
+        return config
+    return replace(config, gate=config.gate + gates_of(config.gates.policy, base or Path()))
 
 
 def resolve(config: AuditConfig, base: Path) -> AuditConfig:
@@ -275,6 +296,10 @@ def resolve(config: AuditConfig, base: Path) -> AuditConfig:
             for key, spec in config.corpora.items()
         },
         train=replace(config.train, encoder=encoder),
+        waivers=replace(config.waivers, file=config.waivers.file and there(config.waivers.file)),
+        baseline=replace(
+            config.baseline, path=config.baseline.path and there(config.baseline.path)
+        ),
     )
 
 
@@ -293,7 +318,7 @@ def schema() -> dict[str, Any]:
     whole = TypeAdapter(AuditConfig).json_schema()
     for cls in (
         *(AuditConfig, AuditSection, ModelConfig, CorpusConfig, DecisionConfig, TrainConfig),
-        *(ProbeConfig, RecipeConfig, Gate),
+        *(ProbeConfig, RecipeConfig, Gate, GatesConfig, WaiversConfig, BaselineConfig),
     ):
         table = whole if cls is AuditConfig else whole["$defs"][cls.__name__]
         table["description"] = (cls.__doc__ or "").partition("\n")[0]

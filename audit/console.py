@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
 
+from audit import waivers
 from audit.types import Absent, AuditResult, Comparison, Estimate, Measurement, Plan, Verdict
 
 _ORDER = ("fail", "error", "inconclusive", "not_estimable", "not_applicable", "pass")
@@ -45,7 +46,15 @@ def verdicts(result: AuditResult) -> str:
     if not result.verdicts:
         return "No gate was declared: everything measured is exploratory."
     ordered = sorted(result.verdicts, key=lambda v: _ORDER.index(v.status))
-    rows = [(v.status.upper(), v.claim.id, _interval(v), v.because) for v in ordered]
+    rows = [
+        (
+            v.status.upper() + (" (waived)" if v.waived_by else ""),
+            v.claim.id,
+            _interval(v),
+            f"{v.because}; waived by {v.waived_by}" if v.waived_by else v.because,
+        )
+        for v in ordered
+    ]
     return table(("verdict", "claim", "value [interval]", "because"), rows)
 
 
@@ -59,6 +68,7 @@ def summary(result: AuditResult) -> str:
             lines.append(f"{run.probe} did not finish: {run.error}")
         if run.not_run:
             lines.append(f"{run.probe} was not run: {run.not_run} {run.not_run_hint}".rstrip())
+    lines += waivers.of_result(result)
     return plain("\n".join(lines))
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol, cast
 
-from audit import findings, gates, provenance, store
+from audit import judging, provenance, store, waivers
 from audit.bench import Bench, Probe
 from audit.borders import read_plain, write_json
 from audit.cache import DiskCache
 from audit.checkpoint import file_digest
 from audit.classifier import Classifier
-from audit.config import AuditConfig
+from audit.config import AuditConfig, place
 from audit.decision import Decided, decide
 from audit.errors import AuditError, ResultError, Unsupported
 from audit.files import locked
@@ -105,6 +105,8 @@ def run(
     """
     clock, started = perf_counter(), _now()
     progress = progress or Silent()
+    # Read first: a typo in it must not cost the night either.
+    waived = waivers.read(place(config.waivers.file, base)) if config.waivers.file else ()
     with locked(out) if hold else nullcontext():
         journal = Journal(out)
         cache = DiskCache(
@@ -137,15 +139,12 @@ def run(
                 progress.ended(i, probe.name, how)
         finally:
             cache.close()
-        verdicts = gates.judge(
-            prepared.plan.claims, runs, alpha=config.audit.alpha, undecided=config.audit.undecided
-        )
         result = AuditResult(
             plan=prepared.plan,
             provenance=_provenance(prepared, machine),
             runs=tuple(runs),
-            verdicts=verdicts,
-            findings=findings.find(prepared.plan, runs, verdicts),
+            verdicts=(),
+            waivers=waived,
             telemetry=Telemetry(
                 started=started,
                 finished=_now(),
@@ -156,27 +155,7 @@ def run(
         )
         shutil.copyfile(units, out / f".{store.UNITS}")
         os.replace(out / f".{store.UNITS}", out / store.UNITS)
-        return store.write(out, result, parts)
-
-
-def rejudge(result: AuditResult) -> AuditResult:
-    """Judge the claims of a stored result again, from its own numbers; no model is loaded."""
-    plan = result.plan
-    verdicts = gates.judge(plan.claims, result.runs, alpha=plan.alpha, undecided=plan.undecided)
-    return replace(result, verdicts=verdicts, findings=findings.find(plan, result.runs, verdicts))
-
-
-def with_gates(result: AuditResult, config: AuditConfig) -> AuditResult:
-    """Return a stored result with the claims of another audit file in place of its own.
-
-    Raises:
-        ConfigError: If a gate matches nothing that was measured.
-    """
-    claims = gates.expand(config.gate, result.plan.probes)
-    plan = replace(
-        result.plan, claims=claims, alpha=config.audit.alpha, undecided=config.audit.undecided
-    )
-    return replace(result, plan=plan)
+        return store.write(out, judging.judged(result), parts)
 
 
 def _units(prepared: Prepared, journal: Journal, out: Path) -> tuple[Mapping[str, Any], Path]:

@@ -69,3 +69,34 @@ class RecipeConfig:
 
     name: str
     params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesConfig:
+    """The table ``[gates]``: limits that come from elsewhere."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    policy: str | None = None
+    """A shipped policy (``hiring``, ``finance``, ``moderation``, ``customer_service``) or a TOML
+    file of ``[[gate]]`` tables; its gates are judged beside those of the audit file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiversConfig:
+    """The table ``[waivers]``: findings that somebody answers for until a day."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    file: str | None = None
+    """TOML file of ``[[waiver]]`` tables, each with claim, reason, owner and expires."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineConfig:
+    """The table ``[baseline]``: the audit that ``no_worse_than`` speaks of."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    path: str | None = None
+    """Folder or ``.zip`` file that ``evenhand baseline save`` made."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from math import isfinite
 from typing import ClassVar, Literal
 
@@ -369,6 +370,30 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A finding that somebody answers for until a day."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    claim: str
+    """Claim, measurement or metric; ``*`` stands for any run of characters, all else for itself."""
+    reason: str
+    owner: str
+    """Who answers for it."""
+    expires: str
+    """Last day on which it holds, ``YYYY-MM-DD``."""
+
+    def __post_init__(self) -> None:
+        for name in ("claim", "reason", "owner"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} must say something")
+        try:
+            date.fromisoformat(self.expires)
+        except ValueError:
+            raise ValueError(f"expires must be a day, as 2027-01-31, got {self.expires!r}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something a reader should act on: criterion, condition, effect, evidence."""
 
@@ -540,6 +565,8 @@ class AuditResult:
     runs: tuple[ProbeRun, ...]
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    """The waivers as read, those that waive nothing included."""
     comparison: Comparison | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     """File beside the result to its SHA-256."""

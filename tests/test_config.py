@@ -99,7 +99,12 @@ def test_every_table_arrives():
             "audit.toml.gate[0] has no setting 'atmost'.",
             "Did you mean 'at_most'?",
         ),
-        ("[[gate]]", "[[gates]]", "audit.toml has no setting 'gates'.", "Did you mean 'gate'?"),
+        (
+            "[[gate]]",
+            "[[gates]]",
+            "audit.toml has [[gates]], but limits are [[gate]] and [gates] is one table.",
+            "Did you mean 'gate'?",
+        ),
         (
             "limit = 500",
             "limits = 500",
@@ -254,6 +259,7 @@ def test_reading_an_audit_file_loads_nothing_heavy_before_it_must():
 
 def tables():
     found = [config.AuditSection, config.ModelConfig, config.CorpusConfig, config.DecisionConfig]
+    found += [config.GatesConfig, config.WaiversConfig, config.BaselineConfig]
     return [*found, config.ProbeConfig, Gate, TrainConfig, RecipeConfig]
 
 
@@ -269,6 +275,9 @@ def test_every_setting_is_documented(table):
         "Gate": "[[gate]]",
         "TrainConfig": "[train]",
         "RecipeConfig": "[[recipe]]",
+        "GatesConfig": "[gates]",
+        "WaiversConfig": "[waivers]",
+        "BaselineConfig": "[baseline]",
     }[table.__name__]
     (section,) = [s for s in sections if s.startswith(opening)]
     for field in dataclasses.fields(table):

@@ -1,0 +1,74 @@
+"""Published schemas, taken from the packages that carry them: this repository ships no copy.
+
+The JUnit schema comes with pytest's own sources, SARIF's with npm's @microsoft/jest-sarif, those of
+CI files with check-jsonschema. What cannot be had here is a skipped test with that reason.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+from importlib.metadata import distribution, version
+from pathlib import Path
+
+import pytest
+
+KEPT = Path(sys.prefix) / "share" / "schemas"
+JUNIT = "a1a816f58d1bf95ebabf371994df0b9246dee66ea9572fbec4f9296f1b2c0ff6"
+SARIF = "2d99159ae54a3eea97f81781cff48780548657c35949f4b7f25e99a2ba4de4f8"
+
+
+def junit():
+    """Validate JUnit XML: call the result with the text."""
+    xmlschema = pytest.importorskip("xmlschema")
+    return xmlschema.XMLSchema(str(_kept("junit-10.xsd", JUNIT, _from_pytest)))
+
+
+def sarif():
+    """Return the JSON Schema of SARIF 2.1.0."""
+    return json.loads(_kept("sarif-2.1.0-rtm.5.json", SARIF, _from_npm).read_text("utf-8"))
+
+
+def of_ci(name):
+    """Return the JSON Schema of a CI file, e.g. ``github-actions``."""
+    try:
+        files = distribution("check-jsonschema").files
+    except ModuleNotFoundError:
+        pytest.skip("check-jsonschema is not installed")
+    (path,) = [f for f in files if f.match(f"vendor/{name}.json")]
+    return json.loads(path.read_text("utf-8"))
+
+
+def _kept(name, digest, fetch):
+    path = KEPT / name
+    if not path.exists():
+        try:
+            body = fetch(KEPT)
+        except (OSError, subprocess.SubprocessError, LookupError) as problem:
+            pytest.skip(f"{name} cannot be fetched here: {problem}")
+        KEPT.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest, f"{name} is another one"
+    return path
+
+
+def _from_pytest(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--no-binary", "pytest", "--dest", str(folder), f"pytest=={version('pytest')}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return _member(next(folder.glob("pytest-*.tar.gz")), "junit-10.xsd")
+
+
+def _from_npm(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "pack", "--silent", "@microsoft/jest-sarif@1.0.0-beta.0"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=folder)
+    return _member(next(folder.glob("microsoft-jest-sarif-*.tgz")), "sarif-2.1.0-rtm.5.json")
+
+
+def _member(archive, name):
+    with tarfile.open(archive) as tar:
+        (found,) = [m for m in tar.getmembers() if m.name.endswith(f"/{name}")]
+        return tar.extractfile(found).read()
