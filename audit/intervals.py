@@ -98,6 +98,12 @@ def estimated(
     )
 
 
+def certain(value: float, n: int, method: str, level: float) -> Estimate:
+    """Return a number that follows from `n` units without any chance, such as a count of them."""
+    basis = Means(mean=value, se=0.0, df=float(max(1, n - 1)), low=value, high=value)
+    return estimated(value, basis, method, n, level)
+
+
 def p_beyond(estimate: Estimate, limit: float, side: Side) -> float:
     """Return a one-sided p-value that the truth lies beyond `limit`.
 

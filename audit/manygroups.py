@@ -7,6 +7,7 @@ the more groups there are (Lum, Zhang & Bower 2022, arXiv:2205.05770). A group's
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import inf, log
 
 import numpy as np
@@ -16,6 +17,8 @@ from audit.omnibus import ONE_GROUP, Cell, Ints, counted
 from audit.resampling import EMPTY
 from audit.types import Absent, Estimate, Floats, Quantiles
 
+_BAND = (0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995)
+_STEPS = 1000
 _PROBS = np.unique(np.concatenate([np.linspace(0.005, 0.995, 199), np.geomspace(1e-6, 5e-3, 16)]))
 
 
@@ -63,10 +66,20 @@ class NullBand:
     limit: tuple[int, int]
     p_below: float
     """Chance that the lowest ratio is below the limit."""
-    low: float
-    """One audit in twenty shows less, in steps of 0.001."""
-    median: float
     groups: int
+    probs: tuple[float, ...]
+    values: tuple[float, ...]
+    """The lowest ratio that a share `probs` of audits stays below, in steps of 0.001."""
+
+    @property
+    def low(self) -> float:
+        """One audit in twenty shows less."""
+        return self.values[self.probs.index(0.05)]
+
+    @property
+    def median(self) -> float:
+        """One audit in two shows less."""
+        return self.values[self.probs.index(0.5)]
 
 
 def between_group_variance(cells: Sequence[Cell]) -> Spread | Absent:
@@ -241,23 +254,24 @@ def null_band(
         return Absent(code="invalid", reason="the rate lies outside 0 to 1")
     highest = _possible_maxima(n, rate)
 
+    @cache
     def below(top: int, bottom: int) -> float:
         return _p_lowest_below(n, rate, highest, top, bottom)
 
     def quantile(p: float) -> float:
-        low, high = 0, 1000
+        low, high = 0, _STEPS
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if below(middle, 1000) > p else (middle, high)
-        return low / 1000 if below(1000, 1000) > p else 1.0
+            low, high = (low, middle) if below(middle, _STEPS) > p else (middle, high)
+        return low / _STEPS if below(_STEPS, _STEPS) > p else 1.0
 
     return NullBand(
         rate=rate,
         limit=limit,
         p_below=below(*limit),
-        low=quantile(0.05),
-        median=quantile(0.5),
         groups=len(n),
+        probs=_BAND,
+        values=tuple(quantile(p) for p in _BAND),
     )
 
 

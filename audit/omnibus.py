@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.intervals import estimated
+from audit.intervals import certain, estimated
 from audit.resampling import EMPTY, cluster_names
-from audit.types import Absent, Basis, Counts, Estimate, Floats, Means
+from audit.types import Absent, Counts, Estimate, Floats
 
 Cell = tuple[int, int]
 Ints = NDArray[np.int64]
@@ -214,9 +214,7 @@ def as_estimate(test: Tested | Absent, n: int, *, level: float = 0.95) -> Estima
     """
     if isinstance(test, Absent):
         return test
-    if test.resamples is not None:
-        whole = test.resamples + 1
-        basis: Basis = Counts(hits=round(test.p * whole), n=whole)
-    else:
-        basis = Means(mean=test.p, se=0.0, df=float(max(1, n - 1)), low=test.p, high=test.p)
-    return estimated(test.p, basis, test.method, n, level)
+    if test.resamples is None:
+        return certain(test.p, n, test.method, level)
+    whole = test.resamples + 1
+    return estimated(test.p, Counts(hits=round(test.p * whole), n=whole), test.method, n, level)

@@ -2,7 +2,11 @@
 
 CATALOGUE = {
     "attack": "probes.attack:Attack",
+    "bias_auc": "probes.bias_auc:BiasAuc",
+    "dialect": "probes.dialect:Dialect",
+    "calibration": "probes.calibration:Calibration",
     "group_rates": "probes.group_rates:GroupRates",
+    "impact_ratio": "probes.impact_ratio:ImpactRatio",
     "noise": "probes.noise:Noise",
     "reliance": "probes.reliance:Reliance",
     "swaps": "probes.swaps:Swaps",
