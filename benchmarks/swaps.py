@@ -31,8 +31,8 @@ from benchmarks.swap_bench import sentences
 from benchmarks.swap_bench.sentences import Sentence
 
 BARS: Mapping[str, float] = {"a": 0.97, "b": 0.92, "c": 0.97}
-ENGINE: Mapping[str, str] = {}
-"""Axis of the bench to the engine's name for it, where they differ."""
+ENGINE: Mapping[str, tuple[str, Mapping[str, str]]] = {}
+"""Axis of the bench to the engine's name for it and for its groups, where they differ."""
 
 NAIVE: Mapping[str, str] = {
     "she": "he", "he": "she", "her": "his", "his": "her", "him": "her", "hers": "his",
@@ -96,10 +96,11 @@ def main() -> int:
 
 def engine(sentence: Sentence) -> str | None:
     """Swap as the product does, first names with their persons."""
-    axis = ENGINE.get(sentence.axis, sentence.axis)
-    if axis not in AXES or not set(sentence.groups) <= set(AXES[axis]):
+    axis, renamed = ENGINE.get(sentence.axis, (sentence.axis, {}))
+    one, other = (renamed.get(group, group) for group in sentence.groups)
+    if axis not in AXES or not {one, other} <= set(AXES[axis]):
         return None
-    made = counterfactual(sentence.text, axis, pair=sentence.groups)
+    made = counterfactual(sentence.text, axis, pair=(one, other))
     return sentence.text if made is None else str(made.input)
 
 

@@ -32,7 +32,10 @@ Transformation = Callable[[str], str]
 
 
 def langtest() -> dict[str, dict[str, Transformation]]:
-    """Return axis to LangTest's bias transformations that bear on it."""
+    """Return axis to LangTest's bias transformations that bear on it.
+
+    Its transformations for religions exchange first names, not words for religions.
+    """
     from langtest.transform.bias import BiasTestFactory
 
     def made(test: str) -> Transformation:
@@ -52,9 +55,6 @@ def langtest() -> dict[str, dict[str, Transformation]]:
     return {
         "gender": several("replace_to_male_pronouns", "replace_to_female_pronouns"),
         "names_race": several("replace_to_black_firstnames", "replace_to_white_firstnames"),
-        "religion": several(
-            "replace_to_christian_names", "replace_to_muslim_names", "replace_to_hindu_names"
-        ),
     }
 
 
