@@ -5,25 +5,43 @@ whether it came true. The error of calibration by bins is above 0 for a perfect 
 more so the fewer the texts: it is never to be read without `null_band`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import erfc, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audit.intervals import estimated
 from audit.omnibus import Tested
-from audit.resampling import EMPTY, bootstrap, cluster_names
+from audit.recalibrating import (
+    NO_PROBABILITY,
+    Clusters,
+    Events,
+    Probs,
+    Recalibration,
+    read,
+    recalibration,
+    recalibration_difference,
+)
+from audit.resampling import EMPTY, bootstrap
 from audit.stats import mean
-from audit.types import Absent, Estimate, Floats, Means, Quantiles
+from audit.types import Absent, Estimate, Floats, Quantiles
 
-Events = Sequence[bool] | Sequence[int] | NDArray[np.bool_]
-Probs = Sequence[float] | Floats
-Clusters = Sequence[str | None] | None
-_NORMAL = 1e9
-_CLIP = 1e-7
-"""Resolution of a probability in single precision: 0 and 1 are read as this far from the end."""
+__all__ = [
+    "BAND_PROBS",
+    "Band",
+    "Recalibration",
+    "brier",
+    "calibration_in_the_large",
+    "expected_calibration_error",
+    "log_loss",
+    "maximum_calibration_error",
+    "null_band",
+    "recalibration",
+    "recalibration_difference",
+    "spiegelhalter",
+]
+
+BAND_PROBS = tuple(i / 200 for i in range(1, 200))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +57,13 @@ class Band:
     """Share of perfect models with an error at least as large as the one observed, as
     ``(b + 1) / (m + 1)``."""
     resamples: int
+    values: tuple[float, ...] = field(repr=False)
+    """Quantiles of the errors at the shares `BAND_PROBS`."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recalibration:
-    """The line from stated to true log-odds; slope 1 and intercept 0 for a calibrated model."""
-
-    slope: Estimate
-    """Below 1: the probabilities are too extreme; above 1: too timid."""
-    intercept: Estimate
-    """Log-odds of an event that was said to be as likely as not."""
+    def as_estimate(self, n: int) -> Estimate:
+        """Return mean and band as a number that can be reported beside the error of `n` texts."""
+        basis = Quantiles(probs=BAND_PROBS, values=self.values)
+        return estimated(self.mean, basis, "null-band", n, self.level)
 
 
 def expected_calibration_error(
@@ -74,10 +89,10 @@ def expected_calibration_error(
         Guo et al. (2017), ICML, section 2, arXiv:1706.04599; Nixon et al. (2019),
         arXiv:1904.01685, for its bias; Davison & Hinkley (1997), section 5.2, for the interval.
     """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
+    both = read(probs, events)
+    if isinstance(both, Absent):
+        return both
+    p, y = both
     off = _members(p, bins) * (p - y)[:, None]
     found = bootstrap(
         lambda weights: np.abs(weights @ off).sum(axis=1) / weights.sum(axis=1),
@@ -106,10 +121,10 @@ def maximum_calibration_error(probs: Probs, events: Events, *, bins: int = 10) -
     Source:
         Guo et al. (2017), ICML, section 2, arXiv:1706.04599.
     """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
+    both = read(probs, events)
+    if isinstance(both, Absent):
+        return both
+    p, y = both
     member = _members(p, bins)
     held = np.maximum(1.0, member.sum(axis=0))
     return float((np.abs((p - y) @ member) / held).max())
@@ -142,7 +157,7 @@ def null_band(
     if p.size == 0:
         return EMPTY
     if not (np.isfinite(p).all() and p.min() >= 0 and p.max() <= 1):
-        return _NO_PROBABILITY
+        return NO_PROBABILITY
     member = _members(p, bins)
     rng = rng or np.random.default_rng(0)
     errors: list[Floats] = []
@@ -161,6 +176,7 @@ def null_band(
         level=level,
         p=(beyond + 1) / (resamples + 1),
         resamples=resamples,
+        values=tuple(map(float, np.quantile(drawn, BAND_PROBS))),
     )
 
 
@@ -172,10 +188,10 @@ def brier(
     Source:
         Brier (1950), Monthly Weather Review 78(1), pp. 1-3.
     """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
+    both = read(probs, events)
+    if isinstance(both, Absent):
+        return both
+    p, y = both
     return mean((p - y) ** 2, clusters, low=0.0, high=1.0, level=level)
 
 
@@ -188,10 +204,10 @@ def calibration_in_the_large(
         Cox (1958), Biometrika 45, pp. 562-565; Van Calster et al. (2019), BMC Medicine 17:230,
         doi:10.1186/s12916-019-1466-7 (mean calibration).
     """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
+    both = read(probs, events)
+    if isinstance(both, Absent):
+        return both
+    p, y = both
     return mean(y - p, clusters, low=-1.0, high=1.0, level=level)
 
 
@@ -216,10 +232,10 @@ def log_loss(
     Source:
         Good (1952), JRSS B 14, pp. 107-114.
     """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
+    both = read(probs, events)
+    if isinstance(both, Absent):
+        return both
+    p, y = both
     p = np.clip(p, clip, 1 - clip)
     return mean(-np.log(np.where(y > 0, p, 1 - p)), clusters, low=0.0, level=level)
 
@@ -234,95 +250,15 @@ def spiegelhalter(probs: Probs, events: Events) -> Tested | Absent:
     Source:
         Spiegelhalter (1986), Statistics in Medicine 5, pp. 421-433.
     """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
+    both = read(probs, events)
+    if isinstance(both, Absent):
+        return both
+    p, y = both
     spread = float(np.sum((1 - 2 * p) ** 2 * p * (1 - p)))
     if spread <= 0:
         return Absent(code="no_variation", reason="every probability is 0, 1 or one half")
     z = float(np.sum((y - p) * (1 - 2 * p))) / sqrt(spread)
     return Tested(statistic=z, p=erfc(abs(z) / sqrt(2)), method="spiegelhalter-z")
-
-
-def recalibration(
-    probs: Probs, events: Events, clusters: Clusters = None, *, level: float = 0.95
-) -> Recalibration | Absent:
-    """Estimate slope and intercept of the logistic regression of events on stated log-odds.
-
-    Args:
-        probs: Stated probabilities; 0 and 1 are read as 1e-7 away, the resolution of a probability
-            in single precision.
-        events: What came true.
-        clusters: Cluster of each text; None: a cluster of its own. Errors are then robust to
-            dependence within clusters, with clusters - 1 degrees of freedom.
-        level: Coverage of the intervals, in (0, 1).
-
-    Returns:
-        Both, with Wald intervals. `Absent`: "one_class", "no_variation" (all probabilities equal),
-        "separated" (some probability divides events from the rest, so that no slope is largest),
-        "too_few" clusters.
-
-    Source:
-        Cox (1958), Biometrika 45, pp. 562-565; Miller, Hui & Tierney (1991), Statistics in Medicine
-        10, pp. 1213-1226; Cameron & Miller (2015), Journal of Human Resources 50(2), section VI,
-        for clusters.
-    """
-    read = _read(probs, events)
-    if isinstance(read, Absent):
-        return read
-    p, y = read
-    p = np.clip(p, _CLIP, 1 - _CLIP)
-    x = np.log(p) - np.log1p(-p)
-    if y.min() == y.max():
-        return Absent(code="one_class", reason="the event came always or never")
-    if float(np.ptp(x)) < 1e-9:
-        return Absent(code="no_variation", reason="all probabilities are the same")
-    yes, no = x[y > 0], x[y == 0]
-    if yes.min() >= no.max() or no.min() >= yes.max():
-        return Absent(
-            code="separated", reason="a probability divides events from the rest: no slope is best"
-        )
-    fitted = _logistic(x, y)
-    if fitted is None:
-        return Absent(code="unstable", reason="the regression does not converge")
-    beta, curvature, scores = fitted
-    variance = np.linalg.inv(curvature)
-    units, degrees, method = len(y), _NORMAL, "wald"
-    if clusters is not None and len(clusters):
-        _, index = np.unique(cluster_names(len(y), clusters), return_inverse=True)
-        groups = int(index.max()) + 1
-        if groups < len(y):
-            if groups < 3:
-                return Absent(code="too_few", reason="fewer than three independent units")
-            sums = np.stack([np.bincount(index, s) for s in scores.T], axis=1)
-            variance = variance @ (sums.T @ sums) @ variance * groups / (groups - 1)
-            units, degrees, method = groups, float(groups - 1), "cluster-wald"
-    errors = np.sqrt(np.diag(variance))
-    if not (np.isfinite(errors).all() and errors.min() > 0):
-        return Absent(code="unstable", reason="the regression's error cannot be told")
-
-    def one(i: int) -> Estimate:
-        basis = Means(mean=float(beta[i]), se=float(errors[i]), df=degrees)
-        return estimated(basis.mean, basis, method, units, level, mde=2.8 * basis.se)
-
-    return Recalibration(intercept=one(0), slope=one(1))
-
-
-_NO_PROBABILITY = Absent(code="invalid", reason="a number is no probability between 0 and 1")
-
-
-def _read(probs: Probs, events: Events) -> tuple[Floats, Floats] | Absent:
-    p, y = np.asarray(probs, np.float64).ravel(), np.asarray(events, np.float64).ravel()
-    if p.size == 0 and y.size == 0:
-        return EMPTY
-    if p.size != y.size:
-        return Absent(code="invalid", reason=f"{p.size} probabilities for {y.size} events")
-    if not (np.isfinite(p).all() and p.min() >= 0 and p.max() <= 1):
-        return _NO_PROBABILITY
-    if not np.isin(y, (0.0, 1.0)).all():
-        return Absent(code="invalid", reason="an event is neither 0 nor 1")
-    return p, y
 
 
 def _members(p: Floats, bins: int) -> Floats:
@@ -331,32 +267,3 @@ def _members(p: Floats, bins: int) -> Floats:
     # An edge is a decimal like 0.3, which `linspace` may miss by one bit.
     index = np.searchsorted(edges[1:-1] + 1e-12, p, side="left")
     return np.asarray(np.eye(bins)[index])
-
-
-def _logistic(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats] | None:
-    """Return coefficients, curvature and each text's score, or None without convergence."""
-    from scipy.special import expit
-
-    design = np.stack([np.ones_like(x), x], axis=1)
-    beta = np.array([0.0, 0.0])
-
-    def loss(b: Floats) -> float:
-        at = design @ b
-        return float(np.sum(np.logaddexp(0.0, at) - y * at))
-
-    now = loss(beta)
-    for _ in range(200):
-        fit = expit(design @ beta)
-        scores = design * (y - fit)[:, None]
-        curvature = design.T @ (design * (fit * (1 - fit))[:, None])
-        try:
-            step = np.linalg.solve(curvature, scores.sum(axis=0))
-        except np.linalg.LinAlgError:
-            return None
-        if float(np.abs(step).max()) < 1e-10:
-            return beta, curvature, scores
-        size = 1.0
-        while (after := loss(beta + size * step)) > now + 1e-12 and size > 1e-8:
-            size /= 2
-        beta, now = beta + size * step, after
-    return None

@@ -180,15 +180,17 @@ def power_mean_of(
     value = power_mean([a.value for a in areas], p)
     if isinstance(value, Absent):
         return value
+    least = min(areas, key=lambda a: a.units)
     if not 0 < value < 1:
-        return Absent(code="no_variation", reason="the AUCs leave no error to be read off")
+        # It lies between its AUCs, so that what bounds the least of them bounds it too.
+        basis = Means(mean=value, se=0.0, df=float(least.units - 1), low=0.0, high=1.0)
+        return estimated(value, basis, "logit-delta", least.units, level)
     pulls = [(a.value / value) ** (p - 1) / len(areas) for a in areas]
     influence = np.zeros_like(areas[0].influence)
     for area_, pull in zip(areas, pulls, strict=True):
         influence += pull * area_.influence
     variance = _variance(influence, clusters)
     variance += sum(pull**2 * a.unseen for a, pull in zip(areas, pulls, strict=True))
-    least = min(areas, key=lambda a: a.units)
     basis = Means(mean=value, se=sqrt(variance), df=least.degrees, low=0.0, high=1.0)
     return estimated(value, basis, "logit-delta", least.units, level, mde=2.8 * basis.se)
 
