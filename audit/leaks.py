@@ -205,7 +205,7 @@ def _join(
     theirs: Sequence[str],
     right: Ints,
     width: int,
-    threshold: float,
+    least: float,
     within: bool,
     marks: Sequence[str | None] | None,
 ) -> Iterator[tuple[int, int, float]]:
@@ -215,8 +215,8 @@ def _join(
     for texts in (mine, others):
         for _, hashes, _ in _hashed(texts, width):
             table += np.bincount(_bucket(hashes), minlength=len(table))
-    rows, keys, sizes = _prefixes(mine, width, threshold, table)
-    their_rows, their_keys, their_sizes = _prefixes(others, width, threshold, table)
+    rows, keys, sizes = _prefixes(mine, width, least, table)
+    their_rows, their_keys, their_sizes = _prefixes(others, width, least, table)
     order = np.argsort(their_keys, kind="stable")
     their_rows, their_keys = their_rows[order], their_keys[order]
     start = np.searchsorted(their_keys, keys, "left")
@@ -240,7 +240,7 @@ def _join(
         offset = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
         b = their_rows[np.repeat(start[at:end], n) + offset]
         small, large = np.minimum(sizes[a], their_sizes[b]), np.maximum(sizes[a], their_sizes[b])
-        keep = small >= threshold * large - 1e-9
+        keep = small >= least * large - 1e-9
         if within:
             keep &= right[b] < left[a]
         if marks:
@@ -254,14 +254,14 @@ def _join(
         border = np.flatnonzero(np.diff(a, prepend=-1, append=-1)).tolist()
         for lo, hi in pairwise(border):
             row = int(a[lo])
-            best = _nearest(_shingles(mine[row], width), b[lo:hi], theirs_of, threshold)
+            best = _nearest(_shingles(mine[row], width), b[lo:hi], theirs_of, least)
             if best is not None:
                 yield int(left[row]), int(right[best[0]]), best[1]
         at = end
 
 
 def _nearest(
-    mine: frozenset[str], candidates: Ints, theirs_of: Any, threshold: float
+    mine: frozenset[str], candidates: Ints, theirs_of: Any, least: float
 ) -> tuple[int, float] | None:
     best: tuple[int, float] | None = None
     left = _ENOUGH
@@ -277,13 +277,13 @@ def _nearest(
         shared = len(mine & theirs)
         similarity = shared / (len(mine) + len(theirs) - shared)
         # Of equally near ones the first; candidates do not come in that order.
-        if similarity >= threshold and (best is None or (-similarity, j) < (-best[1], best[0])):
+        if similarity >= least and (best is None or (-similarity, j) < (-best[1], best[0])):
             best = (j, similarity)
     return best
 
 
 def _prefixes(
-    texts: Sequence[str], width: int, threshold: float, table: Ints
+    texts: Sequence[str], width: int, least: float, table: Ints
 ) -> tuple[Ints, NDArray[np.uint64], Ints]:
     """Return row and hash of the rarest shingles of each text, and its number of shingles.
 
@@ -300,7 +300,7 @@ def _prefixes(
         first = np.searchsorted(row, row, "left")
         length = size[row - row[0]]
         # The subtrahend keeps 0.8 x 5 from being taken for a little more than 4.
-        wanted = length - np.ceil(threshold * length - 1e-9).astype(np.int64)
+        wanted = length - np.ceil(least * length - 1e-9).astype(np.int64)
         wanted += _least_shared(length)
         keep = np.arange(len(row)) - first < wanted
         rows.append(row[keep])
