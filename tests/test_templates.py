@@ -69,7 +69,7 @@ def test_a_model_that_dislikes_a_group_is_found_on_every_template():
     assert found["failure_gap", "target", "women"].value.value == -1.0
     score = found["score_gap", "target", "muslims"].value
     # Logits of 0.5 and -0.5: 0.378 less 0.622; on one template 0.6 and -0.4.
-    assert score.value == pytest.approx(-0.2447, abs=1e-4) and score.high < -0.2
+    assert score.value == pytest.approx(-0.2448, abs=1e-4) and score.high < -0.2
     assert found["failure_rate",].value.value == 0.5
     assert found["failure_rate", "target", "women"].value.value == 0
     assert found["failure_rate", "derogation"].value.value == 0.5
