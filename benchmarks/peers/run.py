@@ -8,8 +8,8 @@
 Each runs in an environment of its own, since their requirements and ours exclude each other, and
 never in CI: what they returned is kept beside this file as replacements in each text. (LangTest's
 package imports openai at the top of a module without requiring it.) Their own code is called as it
-stands, one sentence at a time, with their generators seeded anew for each: LangTest chooses between
-*her* and *hers* by chance, Giskard chooses the other religion or nationality by chance.
+stands, one sentence at a time. LangTest chooses between *her* and *hers* by chance: its generator is
+seeded with the text. Giskard chooses the other religion or nationality by chance, from its own seed.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def langtest() -> dict[str, dict[str, Transformation]]:
     def made(test: str) -> Transformation:
         def transformed(text: str) -> str:
             factory = BiasTestFactory([], {test: {}})
-            random.seed(0)
+            random.seed(key(text))
             out = factory.supported_tests[test].transform(
                 [text], **factory.tests[test]["parameters"]
             )
