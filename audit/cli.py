@@ -3,7 +3,6 @@
 import signal
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Audit a text classifier: every number with its interval, every verdict three-way.",
 )
+keep = typer.Typer(no_args_is_help=True, help="Keep and show an audit to compare with.")
+app.add_typer(keep, name="baseline")
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")]
 
 
@@ -88,14 +89,22 @@ def init(
 
 
 @app.command()
-def plan(audit: Annotated[Path, typer.Argument(help="Audit file.")]) -> int:
+def plan(
+    audit: Annotated[Path, typer.Argument(help="Audit file.")],
+    mde: Annotated[
+        float | None, typer.Option(help="Effect that ought to be seen: how many texts it takes.")
+    ] = None,
+) -> int:
     """Say what would run, what it would cost, and the smallest effect each probe could detect."""
     from audit import config, console, planning
+    from audit.errors import ConfigError
 
+    if mde is not None and not 0 < mde < 1:
+        raise ConfigError(f"--mde must lie between 0 and 1, got {mde:g}.", hint="For example 0.05.")
     read = config.read(audit)
     prepared = planning.prepare(read, base=audit.parent, audit_file=audit.read_text("utf-8"))
     rate, said = planning.speed(prepared, audit.parent / read.audit.out)
-    print(console.planned(prepared.plan, len(prepared.test.examples), rate, said))
+    print(console.planned(prepared.plan, len(prepared.test.examples), rate, said, mde))
     return 0
 
 
@@ -134,6 +143,9 @@ def gate(
         Path | None, typer.Option(help="Judge by the gates of this audit file instead.")
     ] = None,
     waivers: Annotated[Path | None, typer.Option(help="Waivers file, instead of its own.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Baseline to hold the same texts against.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
     sarif: Annotated[Path | None, typer.Option(help="Write SARIF 2.1.0.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a pull-request comment.")] = None,
@@ -148,23 +160,38 @@ def gate(
     ] = None,
 ) -> int:
     """Judge a stored result again; the exit code is 1 on a failed gate, 3 on an undecided one."""
-    from audit import commands, config, judging, store
-    from audit import waivers as known
+    from audit import commands
 
-    read = store.read(result)
-    if audit is not None:
-        wanted = config.read(audit)
-        read = judging.with_gates(read, wanted)
-        file = wanted.waivers.file
-        waivers = waivers or (config.place(file, audit.parent) if file else None)
-    if waivers is not None:
-        read = replace(read, waivers=known.read(waivers))
-    judged = judging.judged(read)
+    judged = commands.rejudged(result, audit, waivers, baseline)
     files = {"junit": junit, "sarif": sarif, "markdown": markdown, "gitlab": gitlab}
     files |= {"json": json, "badge": badge}
     said, code = commands.gated(judged, files, at or str(audit or "audit.toml"), github=github)
     print(said)
     return code
+
+
+@keep.command("save")
+def baseline_save(
+    result: Annotated[Path, typer.Argument(help="Folder of an audit.")],
+    to: Annotated[Path, typer.Option(help="Folder, or a .zip file.")] = Path("baseline"),
+) -> int:
+    """Keep an audit, without its texts, for gates with no_worse_than = "baseline"."""
+    from audit import baseline, commands
+
+    baseline.save(result, to)
+    print(commands.kept(to))
+    return 0
+
+
+@keep.command("show")
+def baseline_show(
+    path: Annotated[Path, typer.Argument(help="Folder or .zip file.")] = Path("baseline"),
+) -> int:
+    """Say what a baseline holds."""
+    from audit import commands
+
+    print(commands.kept(path))
+    return 0
 
 
 @app.command()

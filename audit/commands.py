@@ -3,10 +3,75 @@
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from audit import console, exports
+from audit import baseline as yardstick
+from audit import config, console, exports, judging, store
+from audit import waivers as known
+from audit.errors import ResultError
 from audit.types import AuditResult
+
+
+def rejudged(
+    result: Path, audit: Path | None, waivers: Path | None, baseline: Path | None
+) -> AuditResult:
+    """Judge a stored result again, from its own numbers.
+
+    Args:
+        result: ``result.json`` or the folder of an audit.
+        audit: Audit file whose gates, waivers and baseline hold instead of the result's own.
+        waivers: Waivers file that holds instead.
+        baseline: Baseline to hold the same texts against; it needs the folder of the audit.
+    """
+    read = store.read(result)
+    if audit is not None:
+        wanted = config.read(audit)
+        read = judging.with_gates(read, wanted)
+        file, path = wanted.waivers.file, wanted.baseline.path
+        waivers = waivers or (config.place(file, audit.parent) if file else None)
+        baseline = baseline or (config.place(path, audit.parent) if path else None)
+    if waivers is not None:
+        read = replace(read, waivers=known.read(waivers))
+    asked = any(c.against == "baseline" for c in read.plan.claims)
+    if asked and baseline is not None:
+        held = yardstick.load(baseline)
+        if held is None:
+            raise ResultError(
+                f"There is no baseline at {baseline}.", hint="`evenhand baseline save` makes one."
+            )
+        folder = result if result.is_dir() else result.parent
+        tables = store.read_table(folder, store.UNITS), store.read_table(folder, store.CASES)
+        read = yardstick.held_against(read, held, *tables)
+    elif asked and not any(run.probe == yardstick.PROBE for run in read.runs):
+        read = yardstick.held_against(read, None, {}, {})
+    return judging.judged(read)
+
+
+def kept(path: Path) -> str:
+    """Return what a baseline holds, for the terminal."""
+    held = yardstick.load(path)
+    if held is None:
+        raise ResultError(
+            f"There is no baseline at {path}.", hint="`evenhand baseline save` makes one."
+        )
+    result = held.result
+    rows = [
+        (m.id, console.estimate(m.value))
+        for run in result.runs
+        for m in run.measurements
+        if any(c.measurement == m.id or c.against == "baseline" for c in result.plan.claims)
+    ]
+    test = next((c for c in result.provenance.corpora if c.name == "test"), None)
+    about = [
+        ("model", f"{result.provenance.model_name} ({result.provenance.model[:16]})"),
+        ("audited", result.telemetry.finished or "-"),
+        ("texts", f"{test.texts:,} ({test.sha256[:16]})" if test else "-"),
+        ("plan", result.plan.digest[:16]),
+        ("result", store.digest(result)[:16]),
+    ]
+    said = console.table(("baseline", str(path)), about)
+    return f"{said}\n\n{console.table(('measurement', 'value'), rows)}" if rows else said
 
 
 def gated(

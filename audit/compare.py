@@ -95,7 +95,7 @@ def compare(
     there = _measured(after)
     for name, m in _measured(before).items():
         # Rates of whole groups are said already, under the name of the rate alone.
-        if name not in there or not _better(m.metric) or _plain(m) in said:
+        if name not in there or not better_of(m.metric) or _plain(m) in said:
             continue
         changes.append(_change(m, there[name], texts, told, level))
     changes = _judged(changes, 1 - level)
@@ -193,7 +193,7 @@ def _change(
         before=one,
         after=other,
         difference=difference,
-        better=_better(before.metric),
+        better=better_of(before.metric),
     )
 
 
@@ -248,7 +248,8 @@ def _verdict(
     return "better" if (d.value > 0) == (change.better == "higher") else "worse"
 
 
-def _better(metric: str) -> Better:
+def better_of(metric: str) -> Better:
+    """Return the direction in which a metric gets better; empty: it has none."""
     if metric in _LOWER:
         return "lower"
     if metric in _HIGHER:

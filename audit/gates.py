@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Literal
 
+from audit.compare import better_of
 from audit.errors import ConfigError, did_you_mean
 from audit.stats import for_judging, holm, interval, p_beyond
 from audit.types import (
@@ -18,6 +19,7 @@ from audit.types import (
     ProbeRun,
     Status,
     Verdict,
+    measurement_id,
 )
 
 Undecided = Literal["exit3", "fail", "warn"]
@@ -39,6 +41,7 @@ def expand(gates: Sequence[Gate], planned: Sequence[PlannedProbe]) -> tuple[Clai
     for position, gate in enumerate(gates):
         at = f"gate[{position}] ({gate.metric})"
         limits = _limits(gate, at)
+        margin = _margin(gate, at)
         found = _matching(gate, planned)
         if not found:
             raise _nothing_matches(gate, planned, at)
@@ -58,6 +61,8 @@ def expand(gates: Sequence[Gate], planned: Sequence[PlannedProbe]) -> tuple[Clai
                         optional=gate.optional,
                     )
                 )
+            if margin is not None:
+                claims.append(_no_worse(gate, position, measurement, margin, at))
     seen: dict[str, Claim] = {}
     for claim in claims:
         if claim.id in seen:
@@ -137,18 +142,15 @@ def exit_code(
 
 
 def _limits(gate: Gate, at: str) -> list[tuple[Literal["at_most", "at_least"], float]]:
-    if gate.no_worse_than is not None or gate.margin is not None:
-        raise ConfigError(
-            f"{at} compares with a baseline, which this version cannot do yet.",
-            hint="Set at_most or at_least.",
-        )
     limits: list[tuple[Literal["at_most", "at_least"], float]] = []
     if gate.at_most is not None:
         limits.append(("at_most", gate.at_most))
     if gate.at_least is not None:
         limits.append(("at_least", gate.at_least))
-    if not limits:
-        raise ConfigError(f"{at} has no limit.", hint="Set at_most, at_least or both.")
+    if not limits and gate.no_worse_than is None:
+        raise ConfigError(
+            f"{at} has no limit.", hint='Set at_most, at_least, or no_worse_than = "baseline".'
+        )
     if not all(isfinite(limit) for _, limit in limits):
         raise ConfigError(f"{at} has a limit that is not a finite number.")
     if len(limits) == 2 and limits[1][1] > limits[0][1]:
@@ -156,6 +158,49 @@ def _limits(gate: Gate, at: str) -> list[tuple[Literal["at_most", "at_least"], f
     if gate.min_n < 1:
         raise ConfigError(f"{at} has min_n = {gate.min_n}; it must be at least 1.")
     return limits
+
+
+def _margin(gate: Gate, at: str) -> float | None:
+    """Return by how much the number may be worse than the baseline's; None: not asked."""
+    if gate.no_worse_than is None:
+        if gate.margin is not None:
+            raise ConfigError(
+                f"{at} has a margin and nothing to measure it from.",
+                hint='Set no_worse_than = "baseline".',
+            )
+        return None
+    if gate.margin is None:
+        raise ConfigError(
+            f"{at} compares with a baseline and does not say by how much it may be worse.",
+            hint="Set margin, e.g. margin = 0.02.",
+        )
+    if not (isfinite(gate.margin) and gate.margin >= 0):
+        raise ConfigError(f"{at} has margin = {gate.margin:g}; it must be 0 or more.")
+    return gate.margin
+
+
+def _no_worse(gate: Gate, position: int, measurement: str, margin: float, at: str) -> Claim:
+    """Return the claim on the worsening of a measurement, see `audit.baseline`."""
+    name, where = split(measurement)
+    probe, _, metric = name.partition(".")
+    if "*" not in metric and not better_of(metric):
+        raise ConfigError(
+            f"{at} asks that {metric} be no worse, and no direction of it is worse.",
+            hint="Set at_most or at_least.",
+        )
+    worse = measurement_id("baseline", metric, {**where, "probe": probe})
+    return Claim(
+        id=f"{worse} <= {margin:g}",
+        measurement=worse,
+        side="at_most",
+        limit=margin,
+        gate=position,
+        min_n=gate.min_n,
+        severity=gate.severity,
+        blocking=gate.blocking,
+        optional=gate.optional,
+        against="baseline",
+    )
 
 
 def _matching(gate: Gate, planned: Sequence[PlannedProbe]) -> list[str]:
@@ -213,9 +258,20 @@ def _nothing_matches(gate: Gate, planned: Sequence[PlannedProbe], at: str) -> Co
 
 def _run_of(claim: Claim, runs: Sequence[ProbeRun]) -> ProbeRun | None:
     """Return the run a claim speaks of: the one that measured it, else one that should have."""
-    mine = [run for run in runs if run.probe == claim.measurement.split(".")[0]]
+    if claim.against == "baseline":
+        # A worsening of what a crashed probe measured is as unknown as the number itself.
+        metric, where = split(claim.measurement)
+        origin = measurement_id(where.pop("probe", ""), metric.partition(".")[2], where)
+        behind = _that_measured(origin, runs)
+        if behind is not None and behind.error:
+            return behind
+    return _that_measured(claim.measurement, runs)
+
+
+def _that_measured(measurement: str, runs: Sequence[ProbeRun]) -> ProbeRun | None:
+    mine = [run for run in runs if run.probe == measurement.split(".")[0]]
     for run in mine:
-        if any(m.id == claim.measurement for m in run.measurements):
+        if any(m.id == measurement for m in run.measurements):
             return run
     return next((run for run in mine if run.error or run.not_run), mine[0] if mine else None)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol, cast
 
-from audit import judging, provenance, store, waivers
+from audit import baseline, judging, provenance, store, waivers
 from audit.bench import Bench, Probe
 from audit.borders import read_plain, write_json
 from audit.cache import DiskCache
@@ -122,6 +122,13 @@ def run(
                 classifier=classifier,
                 corpora=corpora,
             )
+            # Before the night, too: a baseline that asked another question.
+            held = (
+                baseline.load(place(config.baseline.path, base)) if config.baseline.path else None
+            )
+            if held is not None:
+                texts = {name: c.sha256 for name, c in prepared.corpora.items()}
+                baseline.refuse_unlike(held, prepared.plan, texts)
             prepared.scorer.on_scored = progress.scored
             progress.planned(
                 [(p.probe, p.queries) for p in prepared.plan.probes], len(prepared.test.examples)
@@ -155,6 +162,9 @@ def run(
         )
         shutil.copyfile(units, out / f".{store.UNITS}")
         os.replace(out / f".{store.UNITS}", out / store.UNITS)
+        if any(c.against == "baseline" for c in result.plan.claims):
+            tables = store.read_table(out, store.UNITS), store.joined(parts)
+            result = baseline.held_against(result, held, *tables)
         return store.write(out, judging.judged(result), parts)
 
 

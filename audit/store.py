@@ -95,6 +95,15 @@ def read_table(folder: Path, name: str) -> dict[str, list[Any]]:
         raise ResultError(f"{folder / name} cannot be read: {problem}.") from problem
 
 
+def joined(parts: Sequence[Path]) -> dict[str, list[Any]]:
+    """Return the cases of several Parquet parts as columns, in their order."""
+    whole: dict[str, list[Any]] = {name: [] for name in _CASE_COLUMNS}
+    for part in parts:
+        for name, values in read_table(part.parent, part.name).items():
+            whole[name] += values
+    return whole
+
+
 def write_units(
     path: Path, corpus: Corpus, decision: Decision, scores: Floats, decided: Decided
 ) -> None:

@@ -128,7 +128,9 @@ def test_holm_spares_a_lone_p_of_many():
         (Gate(metric="typos.flip_rate"), "has no limit"),
         (Gate(metric="typos.flip_rate", at_most=0.1, at_least=0.2), "at least 0.2 and at most 0.1"),
         (Gate(metric="typos.flip_rate", at_most=0.1, where={"sex": "f"}), "matches no slice"),
-        (Gate(metric="typos.flip_rate", no_worse_than="baseline", margin=0.02), "a baseline"),
+        (Gate(metric="typos.flip_rate", no_worse_than="baseline"), "by how much"),
+        (Gate(metric="typos.flip_rate", no_worse_than="baseline", margin=-0.1), "0 or more"),
+        (Gate(metric="typos.flip_rate", at_most=0.1, margin=0.02), "nothing to measure it from"),
         (Gate(metric="typos.flip_rate", at_most=0.1, min_n=0), "min_n"),
     ],
 )

@@ -1,0 +1,314 @@
+"""The last release as a yardstick: did the same texts come out worse?
+
+What is held against a gate with ``no_worse_than = "baseline"`` is the *worsening*: how far the
+number moved in the direction that is worse, paired on the same texts, whatever its level. For
+numbers that should be near zero, such as gaps, that is how much farther from zero it is now.
+
+A worsening is a measurement like any other, of the id ``baseline.metric[probe=…,slice]``, positive
+where things got worse; it travels in the result, so that judging again needs neither audit.
+
+Source: non-inferiority as Piaggio et al. (2012), JAMA 308(24), doi:10.1001/jama.2012.87802: the
+margin is set beforehand, and kept when the interval of the difference lies below it.
+"""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from audit import compare, pairing, store
+from audit.borders import plain, write_json
+from audit.checkpoint import file_digest
+from audit.errors import ConfigError, ResultError
+from audit.files import write_text
+from audit.gates import split
+from audit.pairing import Table
+from audit.types import (
+    Absent,
+    AuditResult,
+    Change,
+    Counts,
+    Estimate,
+    Means,
+    Measurement,
+    Pairs,
+    Plan,
+    ProbeRun,
+    Quantiles,
+    Skip,
+    TwoCounts,
+    measurement_id,
+)
+
+PROBE = "baseline"
+_COLUMNS = ("measurement", "example_id", "flipped", "score_before", "score_after")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """An audit to compare with, read."""
+
+    result: AuditResult
+    units: Table
+    cases: Table
+
+
+def save(folder: Path, to: Path) -> AuditResult:
+    """Keep an audit as a baseline: a folder, or one file where `to` ends in ``.zip``.
+
+    It holds numbers, scores and digests, and no text: the cases shown in the result and the texts
+    of the cases stay behind.
+
+    Raises:
+        ResultError: If there is no complete audit in `folder`.
+    """
+    result = store.read(folder)
+    cases = store.read_table(folder, store.CASES)
+    store.read_table(folder, store.UNITS)
+    with TemporaryDirectory() as temporary:
+        at = Path(temporary)
+        shutil.copyfile(folder / store.UNITS, at / store.UNITS)
+        _write_cases(at / store.CASES, cases)
+        bare = replace(
+            result,
+            runs=tuple(replace(run, cases=()) for run in result.runs if run.probe != PROBE),
+            findings=(),
+            comparison=None,
+            files={name: file_digest(at / name) for name in (store.UNITS, store.CASES)},
+        )
+        write_text(at / store.RESULT, write_json(bare))
+        _move(at, to)
+    return bare
+
+
+def load(path: Path) -> Baseline | None:
+    """Read a baseline; None where there is none yet.
+
+    Raises:
+        ResultError: If it is damaged, or a file of it is not the one that was saved.
+    """
+    if not path.exists():
+        return None
+    with _opened(path) as folder:
+        result = store.read(folder)
+        for name, digest in result.files.items():
+            if not (folder / name).is_file() or file_digest(folder / name) != digest:
+                raise ResultError(
+                    f"The baseline {path} is damaged: {name} is not the file that was saved.",
+                    hint="Save it again with `evenhand baseline save`.",
+                )
+        return Baseline(
+            result=result,
+            units=store.read_table(folder, store.UNITS),
+            cases=store.read_table(folder, store.CASES),
+        )
+
+
+def refuse_unlike(baseline: Baseline, plan: Plan, corpora: Mapping[str, str]) -> None:
+    """Refuse a baseline that asked another question.
+
+    Args:
+        baseline: The audit to compare with.
+        plan: Of the audit that is to be held against it.
+        corpora: Name to digest of its texts.
+
+    Raises:
+        ConfigError: If texts, decision, seed, or version or settings of a probe behind a claim
+            differ; it names each of them.
+    """
+    before = baseline.result
+    held = {c.name: c.sha256 for c in before.provenance.corpora}
+    found = []
+    if held.get("test") != corpora.get("test"):
+        found.append("the audited texts are others")
+    if before.plan.decision != plan.decision:
+        found.append("labels, favourable labels or threshold differ")
+    if before.plan.seed != plan.seed:
+        found.append(f"the seed was {before.plan.seed} and is {plan.seed}")
+    wanted = {_origin(c.measurement)[0] for c in plan.claims if c.against == "baseline"}
+    for probe in sorted(wanted):
+        one = _asked(before.plan, probe)
+        other = _asked(plan, probe)
+        if one != other:
+            versions = " and ".join(sorted({v for v, _ in [*one, *other]}))
+            what = "versions" if len({v for v, _ in [*one, *other]}) > 1 else "settings"
+            found.append(
+                f"it has no probe {probe}" if not one else f"{probe} differs in {what} ({versions})"
+            )
+    if found:
+        raise ConfigError(
+            f"The baseline cannot be compared with this audit: {'; '.join(found)}.",
+            hint="Audit the baseline's model with this audit file, then `evenhand baseline save`.",
+        )
+
+
+def held_against(
+    result: AuditResult, baseline: Baseline | None, units: Table, cases: Table
+) -> AuditResult:
+    """Return `result` with the worsening behind each of its claims against a baseline.
+
+    Without a baseline these claims are *not_estimable*, and the reason is said.
+
+    Raises:
+        ConfigError: If the baseline asked another question; see `refuse_unlike`.
+        ResultError: If the two share no text or disagree on true labels.
+    """
+    ids = [c.measurement for c in result.plan.claims if c.against == "baseline"]
+    runs = tuple(run for run in result.runs if run.probe != PROBE)
+    if not ids:
+        return replace(result, runs=runs)
+    blank = ProbeRun(probe=PROBE, version="1", params={})
+    if baseline is None:
+        blank = replace(
+            blank,
+            not_run="there is no baseline to compare with",
+            not_run_hint="`evenhand baseline save` keeps one; name it under [baseline].",
+        )
+        return replace(result, runs=(*runs, blank))
+    refuse_unlike(baseline, result.plan, {c.name: c.sha256 for c in result.provenance.corpora})
+    bare = replace(result, runs=runs)
+    said = compare.compare(
+        baseline.result, bare, units=(baseline.units, units), cases=(baseline.cases, cases)
+    )
+    changes = {c.measurement: c for c in said.changes}
+    measured = {m.id: m for run in runs for m in run.measurements}
+    found = tuple(_measurement(name, changes, measured, said.texts) for name in dict.fromkeys(ids))
+    blank = replace(
+        blank,
+        params={
+            "model": baseline.result.provenance.model,
+            "result": store.digest(baseline.result),
+        },
+        measurements=found,
+    )
+    return replace(result, runs=(*runs, blank))
+
+
+def worsening(change: Change) -> Estimate | Absent:
+    """Return by how much a number got worse, with its interval; negative: it got better.
+
+    For a number that should be near zero the side of zero is the baseline's: it was fixed before
+    the new model was audited. A number that crossed zero is held against it from the other side,
+    with the interval that holds however the two audits hang together.
+    """
+    d, before, after = change.difference, change.before, change.after
+    if isinstance(d, Absent) or isinstance(before, Absent) or isinstance(after, Absent):
+        return next(x for x in (before, after, d) if isinstance(x, Absent))
+    if change.better == "lower":
+        return d
+    if change.better == "higher":
+        return negated(d)
+    if (before.value < 0) == (after.value < 0) or before.value == 0 == after.value:
+        return negated(d) if before.value < 0 else d
+    crossed = pairing.total(before, after, level=d.level)
+    return crossed if before.value < 0 else negated(crossed)
+
+
+def negated(e: Estimate) -> Estimate:
+    """Return the estimate of minus the quantity, from a basis that gives it at every level."""
+    b = e.basis
+    basis: Counts | TwoCounts | Pairs | Means | Quantiles
+    if isinstance(b, Pairs):
+        basis = replace(b, b=b.c, c=b.b)
+    elif isinstance(b, Means):
+        basis = replace(
+            b,
+            mean=-b.mean,
+            low=None if b.high is None else -b.high,
+            high=None if b.low is None else -b.low,
+        )
+    elif isinstance(b, TwoCounts):
+        basis = TwoCounts(hits=b.other_hits, n=b.other_n, other_hits=b.hits, other_n=b.n)
+    elif isinstance(b, Quantiles):
+        basis = Quantiles(
+            probs=tuple(1 - p for p in reversed(b.probs)),
+            values=tuple(-v for v in reversed(b.values)),
+        )
+    else:
+        raise TypeError("a share has no negative")
+    return replace(e, value=-e.value, low=-e.high, high=-e.low, basis=basis)
+
+
+def _asked(plan: Plan, probe: str) -> list[tuple[str, str]]:
+    # As JSON: a plan read from disk has lists where a fresh one has tuples.
+    return [
+        (p.version, json.dumps(plain(p.params), sort_keys=True))
+        for p in plan.probes
+        if p.probe == probe
+    ]
+
+
+def _origin(measurement: str) -> tuple[str, str, dict[str, str]]:
+    """Return probe, metric and slice of what a worsening speaks of."""
+    metric, where = split(measurement)
+    return where.pop("probe"), metric.partition(".")[2], where
+
+
+def _measurement(
+    name: str, changes: Mapping[str, Change], measured: Mapping[str, Measurement], texts: int
+) -> Measurement:
+
+    probe, metric, where = _origin(name)
+    origin = measurement_id(probe, metric, where)
+    change = changes.get(origin) or changes.get(origin.removeprefix("group_rates."))
+    value: Estimate | Absent = Absent(
+        code="not_in_both", reason=f"{origin} was not measured in both audits"
+    )
+    if change is not None:
+        value = worsening(change)
+    n = value.n if isinstance(value, Estimate) else 0
+    eligible = max(texts, n, measured[origin].eligible if origin in measured else 0)
+    return Measurement(
+        id=name,
+        metric=metric,
+        where={**where, "probe": probe},
+        value=value,
+        unit="worsening against the baseline",
+        eligible=eligible,
+        left_out=(Skip(reason="not a pair in both audits", count=eligible - n),)
+        if eligible > n
+        else (),
+    )
+
+
+def _write_cases(path: Path, cases: Table) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({name: cases[name] for name in _COLUMNS}), path, compression="zstd")
+
+
+def _move(made: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if to.suffix == ".zip":
+        with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(made.iterdir()):
+                # One date for all: equal audits give equal files.
+                archive.writestr(
+                    zipfile.ZipInfo(path.name, (1980, 1, 1, 0, 0, 0)), path.read_bytes()
+                )
+        return
+    to.mkdir(exist_ok=True)
+    for path in made.iterdir():
+        shutil.copyfile(path, to / path.name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        yield path
+        return
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for name in (store.RESULT, store.UNITS, store.CASES):
+                    # By name, one by one: an archive may hold paths that lead elsewhere.
+                    (folder / name).write_bytes(archive.read(name))
+        except (OSError, KeyError, zipfile.BadZipFile) as problem:
+            raise ResultError(f"{path} is no baseline: {problem}.") from problem
+        yield folder
