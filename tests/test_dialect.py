@@ -277,3 +277,9 @@ def test_a_feature_alone_is_a_slice_of_its_own():
 def test_a_misspelt_feature_is_refused_before_the_run():
     with pytest.raises(ConfigError, match="no feature 'aintt'"):
         catalogue.make("dialect", {"feature": "aintt"}).plan(bench_of(Lexicon(), TEXTS))
+
+
+def test_every_feature_is_documented():
+    page = (Path(__file__).parents[1] / "docs" / "audit-file.md").read_text("utf-8")
+    section = page.split("\n### dialect\n")[1].split("\n#")[0]
+    assert all(f"`{f.feature}`" in section for f in dialects.features())

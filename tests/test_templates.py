@@ -1,10 +1,15 @@
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from audit import catalogue, suites
+from audit import catalogue, config, store, suites
 from audit.bench import Bench
 from audit.checking import rate
+from audit.cli import main
 from audit.decision import make
 from audit.errors import ConfigError
 from audit.resources import Resources
@@ -305,3 +310,57 @@ def test_a_multi_label_model_meets_an_expectation_when_one_of_the_labels_applies
         found = next(iter(catalogue.make("templates", {"corpus": "mine"}).run(on)))
         assert found.value.value == failing, (text, labels)
     assert suites.FAVOURABLE not in Tags.labels
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "templates.md").read_text("utf-8")
+FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)```", PAGE, re.S | re.M))
+
+
+@pytest.fixture(scope="module")
+def documented(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs")
+    for name, body in FILES.items():
+        (folder / name).write_text(body, "utf-8")
+    return folder
+
+
+def test_the_documented_suite_runs_and_shows_what_the_page_says(documented, monkeypatch, capsys):
+    assert set(FILES) == {"greetings.csv", "model.py", "audit.toml"}
+    monkeypatch.chdir(documented)
+    (block,) = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+    for line in block.splitlines():
+        assert main(line.split()[1:]) == 0, capsys.readouterr().err
+    (run,) = store.read(Path("audit-out")).runs
+    found = {
+        (m.metric, *(v for k, v in m.where.items() if k != "suite")): m for m in run.measurements
+    }
+    assert found["failure_rate", "negation"].value.value == 1
+    assert found["failure_rate", "praise"].value.value == 0
+    assert found["score_gap", "gender", "female"].value.value < 0
+    assert found["failure_rate",].eligible == 10
+    assert Path("audit-out/report.html").exists()
+
+
+def test_every_audit_table_of_the_page_is_one_that_can_be_read():
+    blocks = re.findall(r"```toml\n(.*?)```", PAGE, re.S)
+    assert len(blocks) == 3
+    base = (
+        '[model]\npath = "m.py:f"\n[decision]\nfavourable = ["a"]\n[corpora.test]\npath = "t.csv"\n'
+    )
+    for block in blocks:
+        told = config.reads(block if "[model]" in block else base + block)
+        for entry in told.probe:
+            catalogue.make(entry.name, entry.params)
+
+
+def test_the_documented_import_of_a_checklist_suite_runs(tmp_path, monkeypatch):
+    rows = [
+        {"test": "intensifiers", "type": "DIR", "texts": ["good", "very good"], "label": None},
+        {"test": "simple negations: not negative", "type": "MFT", "texts": ["not bad"]},
+    ]
+    (tmp_path / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    (code,) = (b for b in re.findall(r"```python\n(.*?)```", PAGE, re.S) if "checklist" in b)
+    exec(compile(code, "docs/templates.md", "exec"), {})
+    lines = Path("sentiment.csv").read_text("utf-8").splitlines()
+    assert len(lines) == 4 and lines[3].endswith("neutral|positive")
