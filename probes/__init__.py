@@ -9,6 +9,7 @@ CATALOGUE = {
     "impact_ratio": "probes.impact_ratio:ImpactRatio",
     "noise": "probes.noise:Noise",
     "reliance": "probes.reliance:Reliance",
+    "slices": "probes.slices:Slices",
     "swaps": "probes.swaps:Swaps",
     "templates": "probes.templates:Templates",
     "typos": "probes.typos:Typos",
