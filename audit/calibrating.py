@@ -22,7 +22,7 @@ from audit.recalibrating import (
     recalibration,
     recalibration_difference,
 )
-from audit.resampling import EMPTY, bootstrap
+from audit.resampling import EMPTY
 from audit.stats import mean
 from audit.types import Absent, Estimate, Floats, Quantiles
 
@@ -69,47 +69,65 @@ class Band:
 def expected_calibration_error(
     probs: Probs,
     events: Events,
-    clusters: Clusters = None,
     *,
     bins: int = 10,
     rng: np.random.Generator | None = None,
-    resamples: int = 1000,
+    resamples: int = 2000,
     level: float = 0.95,
 ) -> Estimate | Absent:
     """Estimate the mean distance between stated and observed frequency over equally wide bins.
 
-    Bins are closed on the right, the first on both sides. Resamples lie above the error on the
-    texts by about as much as that lies above the truth; the interval is therefore reflected (basic
-    bootstrap) and cut at 0.
+    Bins are closed on the right, the first on both sides. Chance adds to the error, so that no
+    resampling of the texts covers the truth: a resample has more of it still. The interval asks
+    instead which true errors would have given one like this: in each bin the true frequency is
+    moved from what was stated towards, and beyond, what was observed, and events are drawn.
+
+    Args:
+        probs: Stated probabilities.
+        events: What came true, of texts that are independent.
+        bins: Number of bins.
+        rng: Source of the draws.
+        resamples: Draws at each true error that is tried.
+        level: Coverage of the interval, in (0, 1); approximate.
 
     Returns:
-        The error, in [0, 1]. `Absent` as `bootstrap`, and for numbers that are no probabilities.
+        The error, in [0, 1]: biased upwards, so that it may lie near the upper bound. `Absent`:
+        "empty", "invalid", "no_variation" where it is 0.
 
     Source:
         Guo et al. (2017), ICML, section 2, arXiv:1706.04599; Nixon et al. (2019),
-        arXiv:1904.01685, for its bias; Davison & Hinkley (1997), section 5.2, for the interval.
+        arXiv:1904.01685, for its bias; Davison & Hinkley (1997), Bootstrap Methods, section 5.4,
+        for limits by parametric test inversion.
     """
     both = read(probs, events)
     if isinstance(both, Absent):
         return both
     p, y = both
-    off = _members(p, bins) * (p - y)[:, None]
-    found = bootstrap(
-        lambda weights: np.abs(weights @ off).sum(axis=1) / weights.sum(axis=1),
-        len(p),
-        clusters,
-        rng=rng or np.random.default_rng(0),
-        resamples=resamples,
-        level=level,
-    )
-    if isinstance(found, Absent) or not isinstance(found.basis, Quantiles):
-        return found
-    mirrored = 2 * found.value - np.array(found.basis.values)[::-1]
+    member = _members(p, bins)
+    held = member.sum(axis=0)
+    used = held > 0
+    held, said, came = held[used], (p @ member)[used], (y @ member)[used]
+    value = float(np.abs(came - said).sum()) / p.size
+    if value < 1e-12:
+        return Absent(code="no_variation", reason="every bin keeps exactly what it says")
+    rng = rng or np.random.default_rng(0)
+    truths, larger = [], []
+    for step in (*np.linspace(0, 2, 41), *np.geomspace(2.1, 60, 30)):
+        share = np.clip((said + step * (came - said)) / held, 0.0, 1.0)
+        truth = float(np.abs(held * share - said).sum()) / p.size
+        drawn = rng.binomial(held.astype(np.int64), share, size=(resamples, len(held)))
+        error = np.abs(drawn - said).sum(axis=1) / p.size
+        truths.append(truth if step else 0.0)
+        larger.append((float(np.sum(error >= value - 1e-12)) + 0.5) / (resamples + 1))
+        if larger[-1] > 1 - 1 / resamples or truth > 0.999:
+            break
+    # Whether an error like this one is likelier the larger the truth: a curve of confidence.
+    curve = np.maximum.accumulate(np.array(larger))
+    probs_ = np.array(BAND_PROBS)
     basis = Quantiles(
-        probs=tuple(1 - q for q in found.basis.probs[::-1]),
-        values=tuple(map(float, np.clip(mirrored, 0.0, 1.0))),
+        probs=BAND_PROBS, values=tuple(map(float, np.interp(probs_, curve, np.array(truths))))
     )
-    return estimated(found.value, basis, "basic-bootstrap", found.n, level, mde=found.mde)
+    return estimated(value, basis, "test-inversion", p.size, level)
 
 
 def maximum_calibration_error(probs: Probs, events: Events, *, bins: int = 10) -> float | Absent:

@@ -46,6 +46,7 @@ _EXACT = {
     "bonett-price": "paired-exact",
     "paired-wald": "paired-exact",
     "beta-mixture": "beta-mixture-sided",
+    "logit-delong": "logit-delong-t",
 }
 """What is shown to what is judged by."""
 
@@ -134,7 +135,8 @@ def p_beyond(estimate: Estimate, limit: float, side: Side) -> float:
             return 0.0
         se = basis.se
         if method.startswith("logit-"):
-            return float(stdtr(basis.df, -scales.logit_distance(basis, limit)))
+            away = scales.logit_distance(basis, limit)
+            return _NORMAL.cdf(-away) if method == "logit-delong" else float(stdtr(basis.df, -away))
         if method == "cluster-wilson":
             if not 0 < limit < 1:
                 return 0.0
@@ -216,7 +218,10 @@ def _bounds(basis: Basis, method: str, level: float) -> tuple[float, float]:
         if method == "cluster-wilson":
             return _cluster_wilson(basis, alpha)
         if method.startswith("logit-"):
-            return scales.logit_bounds(basis, quantile_of_t(1 - alpha, basis.df))
+            normal = method == "logit-delong"
+            return scales.logit_bounds(
+                basis, -z_of(alpha) if normal else quantile_of_t(1 - alpha, basis.df)
+            )
         half = quantile_of_t(1 - alpha, basis.df) * basis.se
         low, high = basis.mean - half, basis.mean + half
         low = low if basis.low is None else max(low, basis.low)

@@ -13,8 +13,6 @@ from audit.types import Absent, Estimate, Floats, Means
 
 Bools = NDArray[np.bool_]
 Clusters = Sequence[str | None] | None
-NORMAL = 1e9
-"""Degrees of freedom at which Student's t is the normal distribution to nine digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +31,8 @@ class Area:
 
     @property
     def degrees(self) -> float:
-        """Degrees of freedom of the error."""
-        return float(self.units - 1) if self.clustered else NORMAL
+        """Degrees of freedom of the error: the smaller side is what it hangs on."""
+        return float(self.units - 1)
 
     @property
     def unseen(self) -> float:
@@ -58,7 +56,8 @@ def auc(
         scores: One number per text, shape ``(n,)``; only their order counts.
         positive: Which texts should score high.
         clusters: Cluster of each text; None: a cluster of its own. Positives and negatives of one
-            cluster may depend on each other. Bounds then take Student's t.
+            cluster may depend on each other. Bounds then take Student's t, as those do that a verdict
+        hangs on.
         level: Coverage of the interval, in (0, 1).
 
     Returns:
@@ -183,7 +182,7 @@ def power_mean_of(
     least = min(areas, key=lambda a: a.units)
     if not 0 < value < 1:
         # It lies between its AUCs, so that what bounds the least of them bounds it too.
-        basis = Means(mean=value, se=0.0, df=float(least.units - 1), low=0.0, high=1.0)
+        basis = Means(mean=value, se=0.0, df=least.degrees, low=0.0, high=1.0)
         return estimated(value, basis, "logit-delta", least.units, level)
     pulls = [(a.value / value) ** (p - 1) / len(areas) for a in areas]
     influence = np.zeros_like(areas[0].influence)
@@ -268,11 +267,9 @@ def area(
 
 def as_estimate(found: Area, level: float = 0.95) -> Estimate:
     """Return an AUC with its interval."""
-    if found.se > 0:
-        basis = Means(mean=found.value, se=found.se, df=found.degrees, low=0.0, high=1.0)
-        mde = 2.8 * found.se
-    else:
-        basis = Means(mean=found.value, se=0.0, df=float(found.units - 1), low=0.0, high=1.0)
+    basis = Means(mean=found.value, se=found.se, df=found.degrees, low=0.0, high=1.0)
+    mde = 2.8 * found.se
+    if found.se == 0:
         mde = min(1.0, (1 - 0.05 ** (1 / found.units)) * 2.8 / 1.96)
     method = "logit-delong-cluster" if found.clustered else "logit-delong"
     return estimated(found.value, basis, method, found.units, level, mde=mde)
