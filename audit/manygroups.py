@@ -125,24 +125,44 @@ def spread(cells: Sequence[Cell], *, level: float = 0.95) -> Estimate | Absent:
     sampling = near * (1 - near) / n
     from scipy.special import chdtri
 
-    values = []
-    for p in (probs := np.unique(np.concatenate([_PROBS, 1 - _PROBS]))):
-        # The larger the variance, the smaller Q; so the lowest variances go with Q's upper tail.
-        target = float(chdtri(len(n) - 1, p))
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            weight = 1 / (middle + sampling)
-            centre = float((weight * rate).sum() / weight.sum())
-            above = float((weight * (rate - centre) ** 2).sum()) > target
-            low, high = (middle, high) if above else (low, middle)
-        values.append(low if low > 1e-15 else 0.0)
+    probs = np.unique(np.concatenate([_PROBS, 1 - _PROBS]))
+    # The larger the variance, the smaller Q; so the lowest variances go with Q's upper tail.
+    target = np.asarray(chdtri(len(n) - 1, probs))
+    low, high = np.zeros(len(probs)), np.ones(len(probs))
+    for _ in range(60):
+        middle = (low + high) / 2
+        weight = 1 / (middle[:, None] + sampling)
+        centre = (weight * rate).sum(axis=1) / weight.sum(axis=1)
+        above = (weight * (rate - centre[:, None]) ** 2).sum(axis=1) > target
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    values = np.maximum.accumulate(np.where(low > 1e-15, low, 0.0)).tolist()
     if max(values) <= 0:
         return Absent(code="no_variation", reason="the rates do not differ at all")
-    basis = Quantiles(
-        probs=tuple(map(float, probs)), values=tuple(np.maximum.accumulate(values).tolist())
-    )
+    basis = Quantiles(probs=tuple(map(float, probs)), values=tuple(values))
     return estimated(found.value, basis, "q-profile", len(n), level)
+
+
+def posterior(
+    hits: int, n: int, a: float, b: float, *, level: float = 0.95
+) -> tuple[float, tuple[float, float]] | Absent:
+    """Return mean and credible bounds of a rate under a beta prior named beforehand.
+
+    Args:
+        hits: Units with the property.
+        n: Units in all; with none, the prior itself is returned.
+        a: Prior hits, above 0.
+        b: Prior misses, above 0.
+        level: Coverage of the credible bounds, in (0, 1).
+
+    Source:
+        Gelman et al. (2013), Bayesian Data Analysis, 3rd ed., section 2.4.
+    """
+    if not (0 <= hits <= n and a > 0 and b > 0):
+        return Absent(code="invalid", reason="more hits than texts, or a prior below 0")
+    from scipy.special import betaincinv
+
+    x, y, tail = hits + a, n - hits + b, (1 - level) / 2
+    return x / (x + y), (float(betaincinv(x, y, tail)), float(betaincinv(x, y, 1 - tail)))
 
 
 def shrink(cells: Sequence[Cell], *, level: float = 0.95) -> Shrunk | Absent:
@@ -185,14 +205,19 @@ def shrink(cells: Sequence[Cell], *, level: float = 0.95) -> Shrunk | Absent:
             bounds=(bounds,) * len(cells),
         )
     a, b = prior
-    posterior = [(k + a, m - k + b) for k, m in cells]
+    posterior = [(k + a, m - k + b, (k + a) / (m + a + b)) for k, m in cells]
     return Shrunk(
         a=a,
         b=b,
         pooled=pooled,
-        rates=tuple(float(x / (x + y)) for x, y in posterior),
+        rates=tuple(mean for _, _, mean in posterior),
+        # A prior that puts all at the ends leaves the mean outside its own quantiles.
         bounds=tuple(
-            (float(betaincinv(x, y, tail)), float(betaincinv(x, y, 1 - tail))) for x, y in posterior
+            (
+                min(mean, float(betaincinv(x, y, tail))),
+                max(mean, float(betaincinv(x, y, 1 - tail))),
+            )
+            for x, y, mean in posterior
         ),
     )
 
