@@ -302,12 +302,16 @@ def null_band(
 
 def _beta_prior(hits: Ints, n: Ints, pooled: float) -> tuple[float, float] | None:
     from scipy.optimize import minimize
-    from scipy.special import betaln, expit
+    from scipy.special import betaln, expit, psi
 
-    def lost(point: Floats) -> float:
+    def lost(point: Floats) -> tuple[float, Floats]:
         mean, strength = float(expit(point[0])), float(np.exp(point[1]))
         a, b = mean * strength, (1 - mean) * strength
-        return float((betaln(a, b) - betaln(hits + a, n - hits + b)).sum())
+        shared = psi(n + strength) - psi(strength)
+        by_a = float((shared - psi(hits + a) + psi(a)).sum())
+        by_b = float((shared - psi(n - hits + b) + psi(b)).sum())
+        slope = np.array([mean * (1 - mean) * strength * (by_a - by_b), a * by_a + b * by_b])
+        return -float((betaln(hits + a, n - hits + b) - betaln(a, b)).sum()), slope
 
     centre = log(pooled / (1 - pooled))
     best, at = inf, np.zeros(2)
@@ -315,9 +319,10 @@ def _beta_prior(hits: Ints, n: Ints, pooled: float) -> tuple[float, float] | Non
         fit = minimize(
             lost,
             np.array([centre, log(strength)]),
+            jac=True,
             method="L-BFGS-B",
             bounds=[(-15.0, 15.0), (log(1e-2), log(1e7))],
-            options={"ftol": 1e-15, "gtol": 1e-9},
+            options={"ftol": 1e-14, "gtol": 1e-9},
         )
         if fit.fun < best:
             best, at = float(fit.fun), fit.x

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import erfc, isfinite, sqrt
 
+import numpy as np
+
 from audit.contrasts import ratio_of
 from audit.intervals import estimated
 from audit.manygroups import (
@@ -24,7 +26,7 @@ from audit.manygroups import (
 )
 from audit.omnibus import ALL_ALIKE, Tested, as_estimate, omnibus, omnibus_clustered
 from audit.power import mde_difference
-from audit.types import Absent, Estimate, TwoCounts
+from audit.types import Absent, Estimate, Floats, TwoCounts
 
 __all__ = [
     "FourFifths",
@@ -273,25 +275,38 @@ def _stratified(strata: Sequence[Stratum], least: int) -> Tested | Absent:
             tables.append([[hits, n - hits], [other_hits, other_n - other_hits]])
     if len(tables) < least:
         return Absent(code="too_few", reason="too few strata in which anything differs")
-    import numpy as np
-    from statsmodels.stats.contingency_tables import StratifiedTable
-
     stacked = np.array(tables, float)
-    sizes = stacked.sum(axis=(1, 2))
-    up = float((stacked[:, 0, 0] * stacked[:, 1, 1] / sizes).sum())
-    down = float((stacked[:, 0, 1] * stacked[:, 1, 0] / sizes).sum())
-    table = StratifiedTable(np.moveaxis(stacked, 0, -1))
+    first = stacked[:, 0, 0]
+    own, column, sizes = stacked[:, 0].sum(1), stacked[:, :, 0].sum(1), stacked.sum((1, 2))
+    from scipy.special import chdtrc
+
     if least == 1:
-        found, method = table.test_null_odds(), "cochran-mantel-haenszel"
-    elif up == 0 or down == 0:
-        return Absent(code="no_variation", reason="the common odds ratio is 0 or infinite")
+        shift = float((first - own * column / sizes).sum())
+        variance = own * (sizes - own) * column * (sizes - column) / (sizes**2 * (sizes - 1))
+        statistic, df, method = shift**2 / float(variance.sum()), 1.0, "cochran-mantel-haenszel"
     else:
-        found, method = table.test_equal_odds(), "breslow-day"
-    statistic, p = float(found.statistic), float(found.pvalue)
-    if not (isfinite(statistic) and isfinite(p)):
-        return Absent(code="undefined", reason="the statistic is undefined on these counts")
-    df = 1.0 if least == 1 else float(len(tables) - 1)
-    return Tested(statistic=statistic, p=p, method=method, df=df)
+        up = float((first * stacked[:, 1, 1] / sizes).sum())
+        down = float((stacked[:, 0, 1] * stacked[:, 1, 0] / sizes).sum())
+        if up == 0 or down == 0:
+            return Absent(code="no_variation", reason="the common odds ratio is 0 or infinite")
+        fitted = _fitted(up / down, own, column, sizes)
+        rest = sizes - own - column + fitted
+        inverse = 1 / fitted + 1 / (own - fitted) + 1 / (column - fitted) + 1 / rest
+        statistic = float(((first - fitted) ** 2 * inverse).sum())
+        df, method = float(len(tables) - 1), "breslow-day"
+    return Tested(statistic=statistic, p=float(chdtrc(df, statistic)), method=method, df=df)
+
+
+def _fitted(odds: float, own: Floats, column: Floats, sizes: Floats) -> Floats:
+    """Return the count in each table's first cell that its margins and the odds ratio imply.
+
+    statsmodels divides by 0 where the common odds ratio is just 1, and there this is linear.
+    """
+    a = 1 - odds
+    b = sizes - own - column + odds * (own + column)
+    root = np.sqrt(b * b + 4 * a * odds * own * column)
+    # The form that does not subtract near equals, nor divide by a.
+    return np.asarray(2 * odds * own * column / (b + root))
 
 
 def _difference(
