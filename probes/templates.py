@@ -43,7 +43,7 @@ from audit.checking import (
     rate_without_one,
 )
 from audit.decision import Decided
-from audit.errors import ConfigError, did_you_mean
+from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.perturbation import shown
 from audit.power import mde_share
 from audit.suites import Check, Suite
@@ -157,6 +157,12 @@ class Templates:
                 expect=self.expect,
                 identity=self.identity,
             )
+        pairs = any(e.second is not None for e in bench.corpus.examples)
+        if pairs and any(isinstance(v.text, str) for c in suite.checks for v in c.variants):
+            raise Unsupported(
+                f"The model reads pairs of texts, and the suite {suite.name} holds single ones.",
+                hint="Name a corpus with both texts.",
+            )
         return suites.fitted(suite, bench.decision, self.labels)
 
 
@@ -164,16 +170,18 @@ def _slices(suite: Suite, level: float) -> Iterator[_Slice]:
     """Yield all that is measured, in the order of the report."""
     at, here = places(suite), {"suite": suite.name}
     every = _rows([True] * len(suite.checks))
-    yield _failures(at, every, here, level, suite.left_out)
+    yield _failures(at, "failure_rate", every, here, level, suite.left_out)
     for end in _ENDS:
-        yield _failures(at, every, here, level, suite.left_out, end=end)
+        yield _failures(at, "failure_rate", every, here, level, suite.left_out, end=end)
     kinds = [c.kind for c in suite.checks]
     for kind in dict.fromkeys(kinds) if len(set(kinds)) > 1 else ():
-        yield _failures(at, _rows([k == kind for k in kinds]), {**here, "type": kind}, level)
+        chosen = _rows([k == kind for k in kinds])
+        yield _failures(at, "type_failure_rate", chosen, {**here, "type": kind}, level)
     about = [c.functionality for c in suite.checks]
     for name in dict.fromkeys(filter(None, about)):
         chosen = _rows([a == name for a in about])
-        yield _failures(at, chosen, {**here, "functionality": name}, level)
+        where = {**here, "functionality": name}
+        yield _failures(at, "functionality_failure_rate", chosen, where, level)
     for axis in suite.axes:
         yield from _of_axis(suite, at, axis, {**here, "axis": axis}, level)
 
@@ -184,7 +192,7 @@ def _of_axis(
     """Yield what one identity axis does to decisions and scores."""
     varied = _rows([c.kind == "INV" and c.varies(axis) for c in suite.checks])
     if len(varied):
-        yield _failures(at, varied, {**here, "type": "INV"}, level)
+        yield _failures(at, "invariance_failure_rate", varied, here, level)
         both = varied[[has_both(suite.checks[i], axis) for i in varied]]
         yield _Slice(
             metric="excess_flip_rate",
@@ -202,7 +210,8 @@ def _of_axis(
         where = {**here, "group": str(group)}
         mine = groups == group
         if (mine & expected).any():
-            yield _failures(at, at.check[mine & expected], where, level)
+            chosen = at.check[mine & expected]
+            yield _failures(at, "group_failure_rate", chosen, where, level)
             yield _gap(at, "failure_gap", where, expected, groups, level)
         yield _gap(at, "score_gap", where, asked, groups, level)
         for end in _ENDS:
@@ -211,6 +220,7 @@ def _of_axis(
 
 def _failures(
     at: Places,
+    metric: str,
     chosen: Rows,
     where: Mapping[str, str],
     level: float,
@@ -227,7 +237,7 @@ def _failures(
         return rate_without_one(hits, templates, end, level=level)
 
     return _Slice(
-        metric="failure_rate" if end is None else f"failure_rate_{end}",
+        metric=metric if end is None else f"{metric}_{end}",
         where=where,
         unit=_CHECKS if end is None else f"{_CHECKS}, one template left out",
         value=value,

@@ -95,7 +95,7 @@ def test_hatecheck_is_read_whole_and_its_rates_are_those_of_a_plain_count(
             targets[row["target_ident"]][row["templ_id"]].append(wrong)
     assert len(targets) == 7
     for functionality, templates in by_template.items():
-        value = found["failure_rate", functionality].value
+        value = found["functionality_failure_rate", functionality].value
         assert value.value == pytest.approx(np.mean([np.mean(t) for t in templates.values()]))
         assert value.n == len(templates)
         assert value.low <= value.value <= value.high
@@ -107,7 +107,10 @@ def test_hatecheck_is_read_whole_and_its_rates_are_those_of_a_plain_count(
                 gaps.append(np.mean(own) - np.mean(rest))
         gap = found["failure_gap", "target", target].value
         assert gap.value == pytest.approx(np.mean(gaps)) and gap.n == len(gaps)
-    assert found["failure_rate", failing].value.low > found["failure_rate", passing].value.high
+    assert (
+        found["functionality_failure_rate", failing].value.low
+        > found["functionality_failure_rate", passing].value.high
+    )
 
 
 def checklist(folder, model):
@@ -149,8 +152,8 @@ def test_the_checklist_sentiment_suite_is_imported_and_run(tmp_path):
     found = measured(model, read, {"corpus": "suite", "labels": labels})
     whole = found["failure_rate",]
     assert (whole.eligible, whole.used) == (6682, 6682 - 836)
-    words = found["failure_rate", "Sentiment-laden words in context"].value
-    negated = found["failure_rate", "simple negations: not negative"].value
+    words = found["functionality_failure_rate", "Sentiment-laden words in context"].value
+    negated = found["functionality_failure_rate", "simple negations: not negative"].value
     thought = [k for k in found if k[-1].startswith("simple negations: I thought x was negative")]
     assert negated.low > 0.9 > 0.3 > words.high
     assert found[thought[0]].value.low > 0.9
@@ -163,7 +166,7 @@ def test_the_checklist_sentiment_suite_is_imported_and_run(tmp_path):
     called = model.probabilities(texts)[:, 1] <= 0.5
     assert negated.value == pytest.approx(called.mean()) and negated.n == len(texts) == 150
     for axis in ("race", "sexual", "religion", "nationality"):
-        assert found["failure_rate", f"protected: {axis}"].value.n == 600
+        assert found["functionality_failure_rate", f"protected: {axis}"].value.n == 600
 
 
 def _lines():

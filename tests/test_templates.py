@@ -11,7 +11,7 @@ from audit.bench import Bench
 from audit.checking import rate
 from audit.cli import main
 from audit.decision import make
-from audit.errors import ConfigError
+from audit.errors import ConfigError, Unsupported
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.testing import Lexicon
@@ -76,8 +76,8 @@ def test_a_model_that_dislikes_a_group_is_found_on_every_template():
     # Logits of 0.5 and -0.5: 0.378 less 0.622; on one template 0.6 and -0.4.
     assert score.value == pytest.approx(-0.2448, abs=1e-4) and score.high < -0.2
     assert found["failure_rate",].value.value == 0.5
-    assert found["failure_rate", "target", "women"].value.value == 0
-    assert found["failure_rate", "derogation"].value.value == 0.5
+    assert found["group_failure_rate", "target", "women"].value.value == 0
+    assert found["functionality_failure_rate", "derogation"].value.value == 0.5
 
 
 def test_a_model_that_reads_no_group_is_not_accused():
@@ -234,7 +234,7 @@ def test_flips_between_groups_are_measured_above_those_within_a_group():
     by_name = measured(Lexicon(ann=-1.0, eve=1.0, bob=-1.0, jim=1.0), settings, mine=mine)
     # Of four pairs between the sexes two differ, and both pairs within one do.
     assert by_name["excess_flip_rate", "sex"].value.value == -0.5
-    assert by_name["failure_rate", "sex", "INV"].value.value == 1
+    assert by_name["invariance_failure_rate", "sex"].value.value == 1
 
 
 def test_a_shipped_suite_finds_whom_a_model_dislikes():
@@ -334,8 +334,8 @@ def test_the_documented_suite_runs_and_shows_what_the_page_says(documented, monk
     found = {
         (m.metric, *(v for k, v in m.where.items() if k != "suite")): m for m in run.measurements
     }
-    assert found["failure_rate", "negation"].value.value == 1
-    assert found["failure_rate", "praise"].value.value == 0
+    assert found["functionality_failure_rate", "negation"].value.value == 1
+    assert found["functionality_failure_rate", "praise"].value.value == 0
     assert found["score_gap", "gender", "female"].value.value < 0
     assert found["failure_rate",].eligible == 10
     assert Path("audit-out/report.html").exists()
@@ -364,3 +364,20 @@ def test_the_documented_import_of_a_checklist_suite_runs(tmp_path, monkeypatch):
     exec(compile(code, "docs/templates.md", "exec"), {})
     lines = Path("sentiment.csv").read_text("utf-8").splitlines()
     assert len(lines) == 4 and lines[3].endswith("neutral|positive")
+
+
+def test_a_gate_on_the_failure_rate_speaks_of_whole_suites_alone():
+    on = bench_of(Lexicon(excellent=1.0))
+    planned = catalogue.make("templates", {"suite": "hiring"}).plan(on)
+    whole = [c for c in planned.claims if c.startswith("templates.failure_rate[")]
+    assert whole == ["templates.failure_rate[suite=hiring]"]
+
+
+def test_a_suite_of_single_texts_is_not_asked_of_a_model_of_pairs():
+    pairs = Corpus(
+        name="test",
+        labels=("negative", "positive"),
+        examples=(Example(id="a", text="one", second="two"),),
+    )
+    with pytest.raises(Unsupported, match="reads pairs"):
+        catalogue.make("templates", {"suite": "hiring"}).plan(bench_of(Lexicon(), test=pairs))
