@@ -45,7 +45,11 @@ def gap(text: str, found: Sequence[Word], i: int) -> str:
 
 def follows(text: str, found: Sequence[Word], i: int) -> str:
     """Return word `i` + 1 in lower case if only blanks or a quotation mark part it, else ``""``."""
-    if not 0 <= i < len(found) - 1 or gap(text, found, i).strip(' \t\r\n\u00a0"“‘*_'):
+    if not 0 <= i < len(found) - 1:
+        return ""
+    between = gap(text, found, i)
+    # A straight quotation mark opens only behind a blank; else it is an apostrophe or closes.
+    if between.strip(' \t\r\n\u00a0"“‘*_' + ("'" if between[:1].isspace() else "")):
         return ""
     # A hard-wrapped line goes on in lower case; a new paragraph or a list item does not.
     broken = "\n" in gap(text, found, i) and found[i + 1].capital
@@ -79,6 +83,8 @@ def her(text: str, found: Sequence[Word], i: int) -> HerRole:
     before = precedes(text, found, i)
     then = follows(text, found, i + 1)
     closed = _closes(text, found, i + 1)
+    if (said := _her_told(found[i + 1], then, before, closed)) is not None:
+        return said
     if word in word_class("determined"):
         # "her own", "her then boyfriend"; but "saw her then."
         return "object" if word in ("then", "now", "late") and closed else "possessive"
@@ -91,6 +97,24 @@ def her(text: str, found: Sequence[Word], i: int) -> HerRole:
     if (special := _her_place(word, then, before, closed)) is not None:
         return special
     return _her_open(text, found, i, word, then, before, closed)
+
+
+def _her_told(after: Word, then: str, before: str, closed: bool) -> HerRole | None:
+    """Readings that the verb before it settles: *made her captain*, *let her answer*."""
+    word = after.lower
+    if word == "every":
+        return "possessive" if then in word_class("whim") else "object"
+    # "scored her higher than him"; "call her Mum", where kin is a name.
+    if (then == "than" and word.endswith("er")) or (before == "call" and after.capital and closed):
+        return "object"
+    if before in ("let", "lets", "letting") and closed:
+        return "object"
+    if before in word_class("makes"):
+        made = word in word_class("office") and closed
+        return "object" if made or word in word_class("feels") else None
+    if before in word_class("wants") and word in word_class("ended") and closed:
+        return "object"
+    return "object" if before in word_class("asks") and word in word_class("day") else None
 
 
 def _her_time(word: str, then: str) -> HerRole:

@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 
 from audit.errors import ConfigError, did_you_mean
+from audit.grammar import word_class
 from audit.shipped import shipped
 from audit.text import words
 
@@ -14,9 +15,20 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "gender": ("female", "male"),
     "names_gender": ("female", "male"),
     "names_race": ("white", "black", "hispanic", "api"),
+    "race_ethnicity": ("white", "black", "asian", "hispanic", "arab"),
+    "nationality": ("american", "chinese", "indian", "mexican", "nigerian", "russian"),
     "religion": ("christian", "muslim", "jewish", "hindu"),
+    "orientation": ("straight", "gay", "bisexual"),
+    "age": ("young", "old"),
+    "disability": ("nondisabled", "disabled"),
+    "socioeconomic": ("rich", "poor"),
+    "occupation": ("manual", "professional"),
+    "education": ("no_degree", "degree"),
+    "skill": ("beginner", "expert"),
 }
 """Axis to its groups, in the order in which differences are taken."""
+_NAMED = ("gender", "names_gender", "names_race")
+"""Axes with tables of a form of their own; each other one is read from the table of its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +46,12 @@ class Term:
     """``pronoun``, ``title``, ``person``, ``kin``, ``role``, ``name`` or ``""``."""
     flags: frozenset[str] = frozenset()
     before_noun: str = ""
-    """Slot to use when a noun follows: *a Jew*, but *a Jewish friend*."""
+    """Slot to use but for a person by itself: *a Jew*, *a Jewish friend*, *she is Jewish*."""
+
+    @property
+    def of_person(self) -> bool:
+        """It marks things as often as persons, so that its neighbours must show a person."""
+        return "person" in self.flags or "attributive" in self.flags
 
     @property
     def closed(self) -> bool:
@@ -63,6 +80,8 @@ class Lexicon:
     longest: int = 1
     contradicted: frozenset[str] = frozenset()
     """Words that would contradict a name of another gender (axis ``names_gender`` only)."""
+    neutral: frozenset[str] = frozenset()
+    """Pronouns that tell no gender (axis ``gender`` only): left alone and counted."""
     digest: str = ""
     """SHA-256 over the tables read."""
 
@@ -89,12 +108,12 @@ def lexicon(axis: str, *, names: bool = True) -> Lexicon:
     targets: dict[tuple[str, str], list[str]] = {}
     if axis == "gender":
         terms += _gender(targets)
-    if axis == "religion":
-        terms += _slots("religion", targets)
+    if axis not in _NAMED:
+        terms += _slots(axis, targets)
     if axis in ("names_gender", "names_race") or (axis == "gender" and names):
         terms += _names(targets, by_gender=axis != "names_race")
-    of = {axis} if axis == "religion" else {"gender"}
-    kept = {_key(row["phrase"]) for row in _rows("left_alone") if row["axis"] in of}
+    idioms = "gender" if axis in _NAMED else axis
+    kept = {_key(row["phrase"]) for row in _rows("left_alone") if row["axis"] == idioms}
     keys = {_key(t.text): t for t in terms}
     return Lexicon(
         axis=axis,
@@ -112,6 +131,7 @@ def lexicon(axis: str, *, names: bool = True) -> Lexicon:
             if axis == "names_gender"
             else frozenset()
         ),
+        neutral=word_class("neutral") if axis == "gender" else frozenset(),
         digest=_digest(),
     )
 
@@ -153,7 +173,7 @@ def _slots(table: str, targets: dict[tuple[str, str], list[str]]) -> Iterator[Te
                 group=row["group"],
                 slot=row["slot"],
                 peers=(row["peer"],) if row["peer"] else (),
-                kind="kin" if "name" in row["flags"] else "",
+                kind="kin" if "name" in row["flags"].split() else "",
                 flags=frozenset(row["flags"].split()),
                 before_noun=row["before_noun"],
             )

@@ -1,12 +1,17 @@
 """Where a text names a group: terms found, proper names and fixed phrases passed over."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audit.grammar import gap, precedes, word_class
 from audit.lexicon import Lexicon, Term
+from audit.persons import Reading, comes_from, reading
 from audit.text import Word, begins_a_sentence, is_shouted, is_title_case, words
 from audit.types import Text
+
+_RUN = re.compile(r"[^\W_]+")
+"""Every word of a text is made of these, so a text without a head among them can be passed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +27,8 @@ class Mention:
     end: int
     text: str
     term: Term
+    reading: Reading = "unclear"
+    """How it is said of a person, where that decides about its counterpart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,8 @@ class Found:
     mentions: tuple[Mention, ...] = ()
     ambiguous: int = 0
     """Words that can mark a group but mean something else as often: left alone."""
+    neutral: int = 0
+    """*they* and other pronouns that tell no gender: left alone."""
     asymmetric: str = ""
     """Why the text has no counterfactual of the same label, or nothing."""
 
@@ -44,6 +53,10 @@ class Found:
 def find(text: Text, table: Lexicon) -> Found:
     """Return the mentions of the groups of `table` in `text`, one string or a pair."""
     parts = (text,) if isinstance(text, str) else tuple(text)
+    runs = {run for part in parts for run in _RUN.findall(part.lower())}
+    neutral = len(table.neutral & runs)
+    if table.heads.isdisjoint(runs):
+        return Found(parts=parts, words=((),) * len(parts), neutral=neutral)
     found = tuple(words(part) for part in parts)
     mentions: list[Mention] = []
     ambiguous = 0
@@ -52,7 +65,7 @@ def find(text: Text, table: Lexicon) -> Found:
         lower = [w.lower for w in list_]
         if table.heads.isdisjoint(lower):
             continue
-        seen = _Place(part, list_, lower, is_shouted(part), is_title_case(list_))
+        seen = _Place(part, list_, lower, is_shouted(part), _is_headline(list_))
         ambiguous += _scan(seen, number, table, mentions)
     if mentions:
         spoken = [w.lower for list_ in found for w in list_]
@@ -64,6 +77,7 @@ def find(text: Text, table: Lexicon) -> Found:
         words=found,
         mentions=tuple(mentions),
         ambiguous=ambiguous,
+        neutral=neutral,
         asymmetric=reason,
     )
 
@@ -83,6 +97,11 @@ class _Place:
         return not (self.shouted or self.headline)
 
 
+def _is_headline(found: Sequence[Word]) -> bool:
+    short = len(found) >= 4 and all(w.capital for w in found)
+    return short or is_title_case(found)
+
+
 def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) -> int:
     """Append the mentions of one part; return how many ambiguous words were left alone."""
     ambiguous = 0
@@ -100,8 +119,11 @@ def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) ->
             step = length
             if term is None or kept:
                 break
-            if "ambiguous" in term.flags:
+            said = _reading(seen, term, i, i + length - 1)
+            if "ambiguous" in term.flags and not _has_a_title(seen, table, term, i):
                 ambiguous += term.kind != "name" or seen.words[i].capital
+            elif said is None:
+                ambiguous += 1
             elif not _is_something_else(seen, table, term, i, i + length - 1):
                 start, end = seen.words[i].start, seen.words[i + length - 1].end
                 mentions.append(
@@ -113,11 +135,33 @@ def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) ->
                         end=end,
                         text=seen.text[start:end],
                         term=term,
+                        reading=said,
                     )
                 )
             break
         i += step
     return ambiguous
+
+
+def _reading(seen: _Place, term: Term, i: int, j: int) -> Reading | None:
+    """Return how a term is said of a person, None where it marks none that can be told."""
+    if "origin" in term.flags:
+        return "unclear" if comes_from(seen.text, seen.words, i) else None
+    if not (term.of_person or term.before_noun):
+        return "unclear"
+    said = reading(seen.text, seen.words, i, j)
+    if not term.of_person or said == "attributive":
+        return said
+    if "attributive" in term.flags or said == "unclear":
+        return None
+    if said not in ("noun", "collective") or term.before_noun:
+        return said
+    # "a black", "the white": what is no noun needs one, unless the table says "the poor"; but
+    # "a vile black" is meant for a person.
+    if said == "noun" and not {"a", "an"}.isdisjoint(seen.lower[max(0, i - 3) : i - 1]):
+        return "predicate"
+    the = said == "collective" or seen.lower[i - 1] == "the"
+    return "collective" if the and "collective" in term.flags else None
 
 
 def _joined(seen: _Place, i: int, length: int) -> bool:
@@ -135,6 +179,9 @@ def _is_something_else(seen: _Place, table: Lexicon, term: Term, i: int, j: int)
         return not _is_honorific(seen, i)
     if term.kind == "name":
         return not _is_first_name(seen, table, i)
+    # "Man, that was close", "Boy! Was it hot": nobody is spoken of.
+    if "exclaims" in term.flags and gap(seen.text, seen.words, j)[:1] in (",", "!"):
+        return begins_a_sentence(seen.text, word.start)
     if "name" not in term.flags or not word.capital or not seen.capitals_tell:
         return False
     # "Queen Elizabeth", "Father Brown" are one person's name; "Aunt Mary" moves as a whole.
@@ -148,6 +195,15 @@ def _is_something_else(seen: _Place, table: Lexicon, term: Term, i: int, j: int)
     before = precedes(seen.text, seen.words, i)
     plain = before in word_class("capital_ok") or before in word_class("function")
     return bool(before) and seen.words[i - 1].capital and not plain and term.kind != "kin"
+
+
+def _has_a_title(seen: _Place, table: Lexicon, term: Term, i: int) -> bool:
+    """*Uncle Ray*, *Aunt Grace*: behind a kinship title a word is a first name."""
+    if term.kind != "name" or not i or not seen.words[i].capital:
+        return False
+    title = table.terms.get((precedes(seen.text, seen.words, i),))
+    kin = title is not None and title.kind == "kin" and "name" in title.flags
+    return kin and seen.words[i - 1].capital
 
 
 def _is_honorific(seen: _Place, i: int) -> bool:
@@ -192,6 +248,8 @@ def _is_first_name(seen: _Place, table: Lexicon, i: int) -> bool:
     surname_follows = after == " " and i + 1 < len(seen.words) and seen.words[i + 1].capital
     if before.lower in word_class("honorific"):
         return surname_follows
+    if before.lower in word_class("saint"):
+        return False
     if between != " ":
         return True
     if before.lower in word_class("place_prefix") or before.lower in word_class("royal"):

@@ -12,10 +12,19 @@ from typing import cast
 
 import numpy as np
 
-from audit.grammar import follows, her, his, precedes, word_class
+from audit.grammar import her, his, precedes
 from audit.lexicon import Lexicon, lexicon
 from audit.mentions import Found, Mention, find
-from audit.text import Edit, Word, like, replace, sounds_like_a_vowel
+from audit.text import (
+    Edit,
+    Word,
+    begins_a_sentence,
+    is_title_case,
+    like,
+    replace,
+    sounds_like_a_vowel,
+    words,
+)
 from audit.types import Text
 
 __all__ = ["Found", "Mention", "Pair", "Swapped", "counterfactual", "find", "placebo", "swap"]
@@ -88,7 +97,7 @@ def placebo(
         if mention.term.kind == "name":
             new = names.choose(mention, mention.term.group)
         else:
-            new = mention.term.peers[0] if mention.term.peers else None
+            new = _peer(table, mention)
         if new is None:
             return None
         changes.append((mention, new))
@@ -152,17 +161,27 @@ def _counterpart(
     found: Found, table: Lexicon, mention: Mention, to: str, names: _Names
 ) -> str | None:
     term = mention.term
-    text, list_ = found.parts[mention.part], found.words[mention.part]
     if term.slot == "pronoun":
+        text, list_ = found.parts[mention.part], found.words[mention.part]
         return _pronoun(term.text, text, list_, mention.first)
     if term.kind == "name":
         return names.choose(mention, to)
-    slot = term.slot
-    following = follows(text, list_, mention.last)
-    if term.before_noun and following and following not in word_class("function"):
-        slot = term.before_noun
-    choice = table.targets.get((to, slot)) or table.targets.get((to, term.slot))
+    choice = table.targets.get((to, _slot(mention))) or table.targets.get((to, term.slot))
     return choice[0] if choice else None
+
+
+def _peer(table: Lexicon, mention: Mention) -> str | None:
+    """Return another term of the same group for the same place, None if there is none."""
+    term, slot = mention.term, _slot(mention)
+    listed = term.peers if slot == term.slot else ()
+    others = table.targets.get((term.group, slot), ())
+    return next((t for t in (*listed, *others) if t.lower() != mention.text.lower()), None)
+
+
+def _slot(mention: Mention) -> str:
+    """*a Jew* and *the Jew*, but *a Jewish friend* and *she is Jewish*."""
+    alone = mention.reading in ("noun", "collective")
+    return mention.term.slot if alone or not mention.term.before_noun else mention.term.before_noun
 
 
 def _pronoun(word: str, text: str, found: Sequence[Word], i: int) -> str:
@@ -181,7 +200,7 @@ def _apply(found: Found, changes: Sequence[tuple[Mention, str]]) -> Swapped | No
     said: list[tuple[str, str]] = []
     for mention, new in changes:
         text, list_ = found.parts[mention.part], found.words[mention.part]
-        written = like(new, mention.text)
+        written = _written(new, text, mention)
         edits[mention.part] += [
             Edit(mention.start, mention.end, written),
             *_article(text, list_, mention, written),
@@ -190,6 +209,24 @@ def _apply(found: Found, changes: Sequence[tuple[Mention, str]]) -> Swapped | No
         said.append((mention.text, written))
     parts = tuple(replace(p, e) for p, e in zip(found.parts, edits, strict=True))
     return Swapped(parts=parts, changes=tuple(said)) if parts != found.parts else None
+
+
+def _written(new: str, text: str, mention: Mention) -> str:
+    """Write a counterpart as the word it replaces: *Asian* keeps its capital, *white* has none."""
+    old = mention.text
+    if "-" in old and new.count(" ") == old.count("-") > 0:
+        new = new.replace(" ", "-")
+    if mention.term.kind == "name" or (old.isupper() and len(old) > 1):
+        return like(new, old)
+    proper, was_proper = new != new.lower(), mention.term.text != mention.term.text.lower()
+    if proper and not was_proper:
+        return new.lower() if text.islower() else new
+    if proper and old[0].isupper():
+        return new
+    if was_proper and not proper and old[0].isupper():
+        opens = begins_a_sentence(text, mention.start) or is_title_case(words(text))
+        return like(new, old) if opens else new
+    return like(new, old)
 
 
 def _article(text: str, found: Sequence[Word], mention: Mention, new: str) -> tuple[Edit, ...]:

@@ -55,11 +55,11 @@ class Swaps:
     """Change of decision and score when identity terms are exchanged, less that of a placebo."""
 
     name: ClassVar[str] = "swaps"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     axis: str = "gender"
-    """``gender``, ``names_gender``, ``names_race`` or ``religion``."""
+    """One of the axes of `audit.lexicon.AXES`: ``gender``, ``religion``, ``age``, …"""
     names: bool = True
     """On the axis ``gender``: exchange first names too, so that a person stays one person."""
 

@@ -212,7 +212,7 @@ def test_the_leaks_of_a_real_set_are_found():
         ),
         (RecipeConfig(name="noise", params={"kinds": "ocr"}), "must be a list"),
         (RecipeConfig(name="noise", params={"share": 1.5}), r"in \[0, 1\], got 1.5"),
-        (RecipeConfig(name="counterfactual", params={"axes": ["age"]}), "nothing called 'age'"),
+        (RecipeConfig(name="counterfactual", params={"axes": ["shoes"]}), "nothing called 'shoes'"),
     ],
 )
 def test_a_recipe_that_does_not_exist_is_refused(recipe, said):
