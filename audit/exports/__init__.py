@@ -27,7 +27,7 @@ from audit.exports._gitlab import gitlab
 from audit.exports._junit import junit
 from audit.exports._machine import verdict_json
 from audit.exports._markdown import markdown
-from audit.exports._rows import Export, Outcome, export_of
+from audit.exports._rows import Export, Outcome, claim_name, export_of
 from audit.exports._sarif import sarif
 from audit.files import write_text
 from audit.types import AuditResult
@@ -38,6 +38,7 @@ __all__ = [
     "Outcome",
     "annotations",
     "badge",
+    "claim_name",
     "export_of",
     "gitlab",
     "junit",

@@ -10,7 +10,7 @@ from audit import judging, waivers
 from audit.figures import number, percent
 from audit.findings import finding_id
 from audit.policies import line_of
-from audit.types import AuditResult, Finding, Status, Verdict
+from audit.types import AuditResult, Claim, Finding, Status, Verdict
 
 Outcome = Literal["failed", "error", "undecided", "noted", "off", "passed"]
 ORDER: tuple[Outcome, ...] = ("failed", "error", "undecided", "noted", "off", "passed")
@@ -136,6 +136,11 @@ def shown(text: object, longest: int = _LONGEST) -> str:
     whole = str(text)
     said = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in whole[:longest])
     return f"{said} … ({len(whole) - longest:,} more characters)" if len(whole) > longest else said
+
+
+def claim_name(claim: Claim) -> str:
+    """Return a claim's id on one line, every character visible."""
+    return shown(claim.id)
 
 
 def _measured(v: Verdict) -> str:
