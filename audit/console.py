@@ -6,6 +6,8 @@ from time import monotonic
 from typing import Any
 
 from audit import waivers
+from audit.figures import parse, slice_words
+from audit.power import texts_needed
 from audit.types import Absent, AuditResult, Comparison, Estimate, Measurement, Plan, Verdict
 
 _ORDER = ("fail", "error", "inconclusive", "not_estimable", "not_applicable", "pass")
@@ -76,8 +78,10 @@ def measurements(found: Iterable[Measurement]) -> str:
     return table(("measurement", "value"), [(m.id, estimate(m.value)) for m in found])
 
 
-def planned(plan: Plan, texts: int, rate: float | None, said: str) -> str:
-    """Return what would run, what it would cost and what it could detect."""
+def planned(
+    plan: Plan, texts: int, rate: float | None, said: str, target: float | None = None
+) -> str:
+    """Return what would run, what it would cost, what it could detect, and what `target` takes."""
     rows: list[tuple[object, ...]] = []
     for p in plan.probes:
         if p.not_run:
@@ -104,6 +108,7 @@ def planned(plan: Plan, texts: int, rate: float | None, said: str) -> str:
         if plan.claims
         else "No gates: everything measured would be exploratory.",
         "",
+        *_detectable(plan, texts, target),
         f"{len(plan.claims)} claims (m = {sum(c.blocking for c in plan.claims)} blocking), "
         f"alpha {plan.alpha}, seed {plan.seed}.",
         f"{total:,} model calls at most, fewer where texts repeat or the cache knows them.",
@@ -280,6 +285,30 @@ def _interval(v: Verdict) -> str:
         return "-"
     level = f" {v.interval_level:.1%}" if v.interval_level else ""
     return f"{number(v.value)} [{number(v.interval[0])}, {number(v.interval[1])}]{level}"
+
+
+def _detectable(plan: Plan, texts: int, target: float | None) -> list[str]:
+    """Return the smallest effect that each slice of each probe could show, and texts for another.
+
+    The texts for `target` are those that its least sensitive number needs, in the same mix.
+    """
+    slices: dict[tuple[str, str], list[float]] = {}
+    for p in plan.probes:
+        for name, mde in p.mde.items():
+            slices.setdefault((p.probe, slice_words(parse(name).where)), []).append(mde)
+    if not slices:
+        return []
+    head = ["probe", "slice", "detectable effect (80 % power)"]
+    head += [] if target is None else [f"texts in all for {target:g}"]
+    rows = []
+    for (probe, where), found in slices.items():
+        low, high = f"{min(found):.3f}", f"{max(found):.3f}"
+        row = [probe, where, low if low == high else f"{low} to {high}"]
+        if target is not None:
+            needed = texts_needed(max(found), texts, target)
+            row.append("-" if needed is None else f"{needed:,}")
+        rows.append(row)
+    return [table(head, rows), ""]
 
 
 def _mde(plan: Plan, measurement: str) -> str:

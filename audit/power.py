@@ -1,7 +1,7 @@
 """The smallest effect that would have been seen: what an undecided number leaves open."""
 
 from collections.abc import Callable
-from math import sqrt
+from math import ceil, log, log1p, sqrt
 
 from audit.intervals import z_of
 
@@ -67,6 +67,78 @@ def mde_paired(
 def mde_mean(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
     """Return the smallest mean that `n` units with standard deviation `sd` tell from zero."""
     return _mde(sd, n, alpha, power, most=float("inf"))
+
+
+def needed_difference(
+    p: float, other_p: float, *, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """Return the texts on each side that tell two shares apart; None where they are the same.
+
+    Not rounded, so that tables can be checked against it; round up.
+
+    Source:
+        Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, ch. 4, without
+        continuity correction.
+    """
+    gap = abs(p - other_p)
+    if not (gap and 0 <= p <= 1 and 0 <= other_p <= 1):
+        return None
+    middle = (p + other_p) / 2
+    null = sqrt(2 * middle * (1 - middle))
+    real = sqrt(p * (1 - p) + other_p * (1 - other_p))
+    return ((z_of(1 - alpha / 2) * null + z_of(power) * real) / gap) ** 2
+
+
+def needed_pairs(
+    discordance: float, net: float, *, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """Return the pairs that show a net change when a share `discordance` changes; not rounded.
+
+    None where the net change is 0 or larger than all changes together.
+
+    Source:
+        Connor (1987), Biometrics 43, pp. 207-211.
+    """
+    if not 0 < abs(net) <= discordance <= 1:
+        return None
+    null, real = sqrt(discordance), sqrt(discordance - net * net)
+    return ((z_of(1 - alpha / 2) * null + z_of(power) * real) / net) ** 2
+
+
+def needed_clean(most: float, *, level: float = 0.95) -> int | None:
+    """Return how many units without a single hit show a share below `most`; None outside (0, 1).
+
+    Source:
+        Clopper & Pearson (1934), Biometrika 26(4), for 0 of n; about ``3 / most``.
+    """
+    return ceil(log(1 - level) / log1p(-most)) if 0 < most < 1 else None
+
+
+def needed_width(half: float, p: float = 0.5, *, level: float = 0.95) -> int | None:
+    """Return the texts that give a share an interval of `half` to each side; None for no width."""
+    if not half > 0:
+        return None
+    # The last digits of the quantile must not add a text.
+    return ceil(p * (1 - p) * (z_of(0.5 + level / 2) / half) ** 2 - 1e-9)
+
+
+def texts_needed(detectable: float, texts: int, target: float) -> int | None:
+    """Return how many texts like these would make `target` detectable.
+
+    The smallest detectable effect shrinks with the square root of the number of texts as long as
+    their mix stays the same; for differences of shares this is right within a tenth.
+
+    Args:
+        detectable: What `texts` texts detect with 80 % power.
+        texts: Texts there are.
+        target: The effect that ought to be seen.
+
+    Returns:
+        Texts in all, at least 1; None where a size is not above 0.
+    """
+    if not (detectable > 0 and target > 0 and texts > 0):
+        return None
+    return max(1, ceil(texts * (detectable / target) ** 2 - 1e-9))
 
 
 def _least(enough: Callable[[float], bool], most: float) -> float | None:

@@ -126,6 +126,19 @@ def test_plan_scores_nothing_and_says_what_could_be_seen(made, capsys):
     assert "typos.flip_rate <= 0.9" in out and "model calls" in out and "Plan digest" in out
 
 
+def test_plan_says_how_many_texts_another_effect_takes(made, capsys):
+    assert main(["plan", str(made / "audit.toml"), "--mde", "0.01"]) == 0
+    out, _ = said(capsys)
+    head = next(line for line in out.splitlines() if "texts in all for 0.01" in line)
+    row = next(line for line in out.splitlines() if line.startswith("group_rates  against = rest"))
+    assert "slice" in head
+    *_, seen, needed = row.split()
+    # 80 texts detect what is seen; the rest follows from the square.
+    assert int(needed.replace(",", "")) == pytest.approx(80 * (float(seen) / 0.01) ** 2, rel=0.01)
+    assert main(["plan", str(made / "audit.toml"), "--mde", "5"]) == 2
+    capsys.readouterr()
+
+
 def test_init_writes_a_file_that_plan_accepts(made, tmp_path, capsys):
     target = made / "fresh.toml"
     assert main(["init", "model", "texts.csv", "--out", str(target), "--force"]) == 0
