@@ -182,6 +182,30 @@ def excess_flips(
     return paired(np.array([np.mean(v) for v in found.values()]), level=level)
 
 
+def excess_shifts(scores: Floats, groups: NDArray[np.str_], templates: NDArray[np.str_]) -> Floats:
+    """Return by template how much further apart texts of two groups score than texts of one.
+
+    Args:
+        scores: Shape ``(n,)``.
+        groups: Group that each text names.
+        templates: Of each text.
+
+    Returns:
+        One difference of mean distances for each template that has pairs of both kinds. Were groups
+        drawn at random among the fillers, it would be 0 on average: what single names do to a score
+        does not raise it.
+    """
+    found = []
+    for template in np.unique(templates):
+        here = templates == template
+        apart = np.abs(scores[here][:, None] - scores[here][None, :])
+        same = groups[here][:, None] == groups[here][None, :]
+        pair = np.triu(np.ones_like(same), 1)
+        if (same & pair).any() and (~same & pair).any():
+            found.append(float(apart[~same & pair].mean() - apart[same & pair].mean()))
+    return np.array(found, dtype=np.float64)
+
+
 def has_both(check: Check, axis: str) -> bool:
     """Return whether two texts name one group of `axis`, and two name different ones."""
     named = [v.identity[axis] for v in check.variants if axis in v.identity]

@@ -34,6 +34,7 @@ from audit.checking import (
     Rows,
     differences,
     excess_flips,
+    excess_shifts,
     has_both,
     judge,
     paired,
@@ -206,6 +207,7 @@ def _of_axis(
     groups = np.array([group for _, group in texts], dtype=str)
     expected = np.array([kind == "MFT" for kind, _ in texts], dtype=bool)
     asked = np.array([kind != "DIR" for kind, _ in texts], dtype=bool)
+    yield _noise_apart(at, here, asked & (groups != ""), groups, level)
     for group in dict.fromkeys(name for name in groups[asked] if name):
         where = {**here, "group": str(group)}
         mine = groups == group
@@ -216,6 +218,28 @@ def _of_axis(
         yield _gap(at, "score_gap", where, asked, groups, level)
         for end in _ENDS:
             yield _gap(at, "score_gap", where, asked, groups, level, end=end)
+
+
+def _noise_apart(
+    at: Places, where: Mapping[str, str], named: Bools, groups: NDArray[np.str_], level: float
+) -> _Slice:
+    """Compare how far groups are apart with how far two people of one group are."""
+    templates, own = at.of_text[named], groups[named]
+    both = {
+        str(t)
+        for t in np.unique(templates)
+        if 1 < len(set(own[templates == t])) < int((templates == t).sum())
+    }
+    return _Slice(
+        metric="excess_score_shift",
+        where=where,
+        unit="favourable score between two groups less within one, on the same template",
+        value=lambda a: paired(excess_shifts(a.score[named], own, templates), level=level),
+        eligible=int(named.sum()),
+        left=_left(
+            {"the template lacks a second group or person": sum(t not in both for t in templates)}
+        ),
+    )
 
 
 def _failures(

@@ -230,10 +230,13 @@ def test_flips_between_groups_are_measured_above_those_within_a_group():
     mine = rows(*(r for i in range(8) for r in case(f"c{i}")))
     settings = {"corpus": "mine", "identity": ["sex"]}
     by_group = measured(Lexicon(ann=-1.0, eve=-1.0, bob=1.0, jim=1.0), settings, mine=mine)
+    shift = by_group["excess_score_shift", "sex"].value
+    assert shift.value == pytest.approx(0.4621, abs=1e-4) and shift.n == 8
     assert by_group["excess_flip_rate", "sex"].value.value == 1
     by_name = measured(Lexicon(ann=-1.0, eve=1.0, bob=-1.0, jim=1.0), settings, mine=mine)
     # Of four pairs between the sexes two differ, and both pairs within one do.
     assert by_name["excess_flip_rate", "sex"].value.value == -0.5
+    assert by_name["excess_score_shift", "sex"].value.value == pytest.approx(-0.2311, abs=1e-4)
     assert by_name["invariance_failure_rate", "sex"].value.value == 1
 
 
@@ -381,3 +384,17 @@ def test_a_suite_of_single_texts_is_not_asked_of_a_model_of_pairs():
     )
     with pytest.raises(Unsupported, match="reads pairs"):
         catalogue.make("templates", {"suite": "hiring"}).plan(bench_of(Lexicon(), test=pairs))
+
+
+def test_names_drawn_at_random_are_no_bias_on_average():
+    """Over many models that weigh single names, the excess is 0 on average; gaps are not small."""
+    rng = np.random.default_rng(11)
+    people = [row["person"] for row in suites._people()["gender"]]
+    excess, gaps = [], []
+    for _ in range(60):
+        model = Lexicon(**dict(zip(map(str.lower, people), rng.normal(size=8), strict=True)))
+        found = measured(model, {"suite": "recommendation", "axes": ["gender"]})
+        excess.append(found["excess_score_shift", "gender"].value.value)
+        gaps.append(abs(found["score_gap", "gender", "female"].value.value))
+    assert abs(np.mean(excess)) < 3 * np.std(excess) / np.sqrt(60)
+    assert np.mean(gaps) > 0.05
