@@ -73,9 +73,9 @@ def test_the_known_table_comes_out_of_texts():
 
 
 def test_rates_equal_fairlearns_on_a_real_scored_file():
-    """Adult: 5,000 and more people, four rates, two attributes, to 1e-12 of fairlearn's own."""
+    """Adult: 5,000 and more people, five rates, two attributes, to 1e-12 of fairlearn's own."""
     from fairlearn import metrics as theirs
-    from sklearn.metrics import accuracy_score
+    from sklearn.metrics import accuracy_score, precision_score
 
     with (realdata.path("adult") / "adult_rf_binary.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -96,6 +96,7 @@ def test_rates_equal_fairlearns_on_a_real_scored_file():
         "selection_rate": theirs.selection_rate,
         "true_positive_rate": theirs.true_positive_rate,
         "false_positive_rate": theirs.false_positive_rate,
+        "positive_predictive_value": precision_score,
         "accuracy": accuracy_score,
     }
     checked = 0
@@ -112,7 +113,7 @@ def test_rates_equal_fairlearns_on_a_real_scored_file():
                 assert abs(ours.value - value) <= 1e-12, (rate, group)
                 assert ours.low <= value <= ours.high
                 checked += 1
-    assert checked >= 4 * (2 + 4)
+    assert checked >= 5 * (2 + 4)
     gap = found["selection_rate_gap[against=rest,gender=Female]"].value
     women, men = (found[f"selection_rate[gender={g}]"].value.value for g in ("Female", "Male"))
     assert abs(gap.value - (women - men)) <= 1e-12
@@ -272,3 +273,199 @@ def test_every_rate_has_a_unit_of_its_own():
     found = run(TV10)
     for rate in RATES:
         assert found[rate].unit and found[rate].family == f"group_rates.{rate}"
+    assert len({found[rate].unit for rate in RATES[1:4]}) == 3
+
+
+def test_the_adverse_decision_can_be_the_positive_one():
+    """Of 100 harmless texts of each dialect, 30 and 10 are taken down: the gap is +0.2."""
+    texts = cells(
+        *(("aae", 0, 1, 30), ("aae", 1, 1, 70), ("aae", 0, 0, 45), ("aae", 1, 0, 5)),
+        *(("white", 0, 1, 10), ("white", 1, 1, 90), ("white", 0, 0, 40), ("white", 1, 0, 10)),
+    )
+    reference = {"sex": "white"}
+    adverse = run(texts, GroupRates(reference=reference, positive="unfavourable"))
+    usual = run(texts, GroupRates(reference=reference))
+    of = "[against=white,sex=aae]"
+    fpr = adverse[f"false_positive_rate_gap{of}"]
+    assert fpr.value.value == pytest.approx(0.2) and fpr.value.low > 0
+    assert "truly favourable texts decided unfavourable" in fpr.unit
+    # The same texts the other way round: what was a false alarm is a missed selection.
+    assert usual[f"true_positive_rate_gap{of}"].value.value == pytest.approx(-0.2)
+    assert adverse["true_positive_rate[sex=aae]"].value.value == pytest.approx(45 / 50)
+    assert usual["false_positive_rate[sex=aae]"].value.value == pytest.approx(5 / 50)
+    assert adverse["positive_predictive_value[sex=aae]"].value.value == pytest.approx(45 / 75)
+    assert usual["positive_predictive_value[sex=aae]"].value.value == pytest.approx(70 / 75)
+    for same in ("selection_rate", "accuracy"):
+        assert adverse[f"{same}_gap{of}"] == usual[f"{same}_gap{of}"]
+
+
+def test_a_predictive_value_counts_the_decided_and_says_who_is_left():
+    found = run(cells(("F", 1, 1, 30), ("F", 1, 0, 10), ("F", 0, 1, 9), ("M", 0, 0, 40)))
+    of = found["positive_predictive_value[sex=F]"]
+    assert of.value.value == 0.75 and of.used == 40
+    assert {s.reason: s.count for s in of.left_out} == {"the decision is unfavourable": 9}
+    nobody = found["positive_predictive_value[sex=M]"].value
+    assert nobody.code == "no_decisions"
+
+
+def test_equalized_odds_are_tested_with_both_gaps_in_view():
+    """TV10: the gaps have opposite signs, which cancels in one test and shows in the other."""
+    found = run(TV10, GroupRates(reference={"sex": "B"}))
+    of = "[against=B,sex=A]"
+    assert found[f"equalized_odds_p{of}"].value.value == pytest.approx(0.8363632701)
+    assert found[f"odds_heterogeneity_p{of}"].value.value == pytest.approx(0.0093601221)
+    assert found[f"odds_heterogeneity_p{of}"].unit == "p-value"
+    strict = run(TV10, GroupRates(reference={"sex": "B"}, min_n=31))
+    assert strict[f"equalized_odds_p{of}"].value.code == "too_few"
+
+
+def test_all_groups_are_tested_at_once_and_small_ones_left_aside_by_name():
+    """TV16, with five texts of a fourth group that would move it."""
+    rows = [("A", 1, 1, 45), ("A", 0, 1, 75), ("B", 1, 1, 30), ("B", 0, 1, 70)]
+    rows += [("C", 1, 1, 12), ("C", 0, 1, 28), ("D", 1, 1, 5), (None, 0, 1, 3)]
+    found = run(cells(*rows))
+    of = found["selection_rate_omnibus_p[over=sex]"]
+    assert of.value.value == pytest.approx(0.4420974989) and of.value.method == "chi2"
+    left = {s.reason: s.count for s in of.left_out}
+    assert left == {"group unknown": 3, "in a group of fewer than 30": 5}
+    spread = found["selection_rate_spread[over=sex]"]
+    assert spread.value.value == 0 and spread.value.n == 3 and spread.value.high > 0
+
+
+def intersected(n=40, cluster=None):
+    """Four cells of `n` texts; only black women are turned down more often."""
+    out = []
+    for sex in ("F", "M"):
+        for race in ("black", "white"):
+            hits = n // 5 if (sex, race) == ("F", "black") else n * 3 // 5
+            for i in range(n):
+                word = "good" if i < hits else "bad"
+                out.append(
+                    Example(
+                        id=f"{sex}{race}{i}",
+                        text=f"{word} {sex} {race} {i}",
+                        label="positive",
+                        groups={"sex": sex, "race": race},
+                        cluster=None if cluster is None else f"{sex}{race}{i // cluster}",
+                    )
+                )
+    return out
+
+
+def test_combined_groups_show_what_each_attribute_alone_dilutes():
+    both = GroupRates(
+        intersections=(("sex", "race"),), reference={"sex": "M", "race": "white"}, min_n=30
+    )
+    found = run(intersected(), both)
+    gap = found["selection_rate_gap[against=reference,race=black,sex=F]"].value
+    assert gap.value == pytest.approx(-0.4) and gap.high < 0
+    assert gap.value < found["selection_rate_gap[against=M,sex=F]"].value.value
+    assert "selection_rate_gap[against=reference,race=white,sex=M]" not in found
+    rest = found["selection_rate_gap[against=rest,race=black,sex=F]"].value
+    assert rest.value == pytest.approx(-0.4)
+    assert found["selection_rate_omnibus_p[over=sex and race]"].value.value < 0.001
+
+
+def test_small_cells_get_no_rate_but_a_place_in_the_ranking():
+    tiny = [
+        Example(id=f"x{i}", text=f"bad x {i}", label="positive", groups={"sex": "X", "race": "w"})
+        for i in range(3)
+    ]
+    found = run([*intersected(), *tiny], GroupRates(intersections=(("sex", "race"),)))
+    where = "[race=w,sex=X]"
+    assert found[f"selection_rate{where}"].value.code == "too_few"
+    placed = found[f"selection_rate_for_ranking{where}"]
+    worst = found["selection_rate_for_ranking[race=black,sex=F]"]
+    # 0 of 3 is no evidence of being last: it is drawn towards the rest.
+    assert placed.value.value > 0 and worst.value.value < 0.3
+    assert placed.value.high - placed.value.low > worst.value.high - worst.value.low
+    assert "for ranking only" in placed.unit and placed.family == ""
+
+
+def test_cells_that_differ_by_chance_alone_are_not_ranked():
+    alike = [
+        Example(
+            id=f"{s}{r}{i}",
+            text=f"{'good' if i < 20 else 'bad'} {s}{r}{i}",
+            groups={"sex": s, "race": r},
+        )
+        for s in "FM"
+        for r in "bw"
+        for i in range(40)
+    ]
+    found = run(alike, GroupRates(intersections=(("sex", "race"),)))
+    assert found["selection_rate_for_ranking[race=b,sex=F]"].value.code == "complete_pooling"
+
+
+def test_clusters_reach_the_tests_over_all_groups():
+    found = run(intersected(cluster=10), GroupRates(intersections=(("sex", "race"),), min_n=10))
+    assert found["selection_rate_omnibus_p[over=race]"].value.method == "cluster-permutation"
+    for name in (
+        "selection_rate_spread[over=sex]",
+        "selection_rate_for_ranking[race=black,sex=F]",
+    ):
+        assert found[name].value.code == "clustered"
+
+
+def test_gaps_over_thresholds_are_those_of_the_decision_at_each():
+    """At its own threshold the curve is the gap; elsewhere it is the gap of that decision."""
+    texts = [
+        Example(
+            id=str(i), text=" ".join(["good"] * (i % 5) + [f"t{i}"]), groups={"sex": "FM"[i % 2]}
+        )
+        for i in range(200)
+    ]
+    lexicon = Lexicon(good=0.7)
+    points = (0.6, 0.8, 0.9)
+    rule = make(LABELS, ("positive",), threshold=0.8)
+    more = {"scorer": Scorer(lexicon), "decision": rule}
+    found = run(texts, GroupRates(thresholds=points), **more)
+    scores = lexicon.probabilities([e.text for e in texts])[:, 1]
+    women = np.array([e.groups["sex"] == "F" for e in texts])
+    seen = set()
+    for t in points:
+        said = found[f"selection_rate_gap_at[against=rest,sex=F,threshold={t:g}]"]
+        wanted = (scores[women] >= t).mean() - (scores[~women] >= t).mean()
+        assert said.value.value == pytest.approx(wanted)
+        assert "pointwise" in said.unit
+        seen.add(round(wanted, 6))
+    own = found["selection_rate_gap[against=rest,sex=F]"].value
+    assert own == found["selection_rate_gap_at[against=rest,sex=F,threshold=0.8]"].value
+    planned = GroupRates(thresholds=points).plan(bench(texts, **more))
+    assert list(planned.claims) == [f"group_rates.{name}" for name in found]
+
+
+def test_the_plan_is_kept_with_every_setting():
+    probe = GroupRates(
+        intersections=(("sex", "race"),),
+        thresholds=(0.3, 0.7),
+        positive="unfavourable",
+        reference={"sex": "M", "race": "white"},
+    )
+    where = bench([*intersected(), *cells((None, 1, 1, 4), ("F", 0, 0, 3))])
+    planned = probe.plan(where)
+    facts = list(probe.run(where))
+    assert list(planned.claims) == [f.id for f in facts]
+    assert "group_rates.selection_rate_gap[against=reference,race=black,sex=F]" in planned.mde
+    for f in facts:
+        assert 0 <= f.used <= f.eligible
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        (GroupRates(intersections=(("sex", "sex"),)), "two attributes"),
+        (GroupRates(intersections=(("sex", "rase"),)), "has the attribute 'rase'"),
+        (GroupRates(thresholds=(0.5, 1.0)), "between 0 and 1"),
+        (GroupRates(thresholds=(0.5, 0.5)), "the same number"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(probe, said):
+    with pytest.raises(ConfigError, match=said):
+        probe.plan(bench(intersected()))
+
+
+def test_an_attribute_cannot_take_a_word_that_ids_use():
+    texts = [Example(id=str(i), text=f"good {i}", groups={"against": "x"}) for i in range(3)]
+    with pytest.raises(ConfigError, match="'against'"):
+        GroupRates().plan(bench(texts))
