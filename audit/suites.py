@@ -97,7 +97,7 @@ def pack(name: str, axes: tuple[str, ...] = ()) -> Suite:
                 f"The suite {name} has no axis {axis!r}.", hint=did_you_mean(axis, known)
             )
     chosen = {axis: people[axis] for axis in (axes or known)}
-    checks = [c for test in plain["test"] for c in _of_test(test, chosen)]
+    checks = [c for test in plain["test"] for c in _of_test(name, test, chosen)]
     return Suite(name=name, checks=tuple(checks), axes=tuple(chosen))
 
 
@@ -243,34 +243,33 @@ def _plain(name: str) -> dict[str, Any]:
 
 
 def _of_test(
-    test: Mapping[str, Any], people: Mapping[str, Sequence[Mapping[str, str]]]
+    suite: str, test: Mapping[str, Any], people: Mapping[str, Sequence[Mapping[str, str]]]
 ) -> Iterator[Check]:
     """Yield the checks of one table ``[[test]]`` of a pack."""
     kind, what = cast(Kind, test["type"]), str(test["functionality"])
     expect = parts(test.get("expect", ""))
     for number, said in enumerate(test["pairs"] if kind == "DIR" else test["templates"], 1):
         template = f"{what} {number}"
+        id = f"{suite}/{template}"
         shared: dict[str, Any] = {"functionality": what, "template": template, "expect": expect}
         if kind == "DIR":
-            texts = tuple(Variant(id=f"{template}/{i}", text=t) for i, t in enumerate(said))
-            yield Check(id=template, kind=kind, variants=texts, **shared)
+            texts = tuple(Variant(id=f"{id}/{i}", text=t) for i, t in enumerate(said))
+            yield Check(id=id, kind=kind, variants=texts, **shared)
             continue
         if not _SLOT.search(said):
-            yield Check(
-                id=template, kind=kind, variants=(Variant(id=template, text=said),), **shared
-            )
+            yield Check(id=id, kind=kind, variants=(Variant(id=id, text=said),), **shared)
             continue
         for axis, some in people.items():
             texts = tuple(
                 Variant(
-                    id=f"{template}/{axis}/{i}",
+                    id=f"{id}/{axis}/{i}",
                     text=_filled(said, person),
                     identity={axis: person["group"]},
                 )
                 for i, person in enumerate(some)
             )
             if kind == "INV":
-                yield Check(id=f"{template}/{axis}", kind=kind, variants=texts, **shared)
+                yield Check(id=f"{id}/{axis}", kind=kind, variants=texts, **shared)
                 continue
             for v in texts:
                 yield Check(id=v.id, kind=kind, variants=(v,), **shared)
