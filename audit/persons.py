@@ -117,7 +117,8 @@ def _stands_alone(text: str, found: Sequence[Word], first: int, last: int) -> bo
         return True
     # After one person an -s ends a verb: *a Muslim works*, but *Muslim workers*.
     verb = after.endswith("s") and not after.endswith(_NO_VERB)
-    return article in word_class("singular_article") and (verb or after.endswith("ed"))
+    past = after.endswith("ed") or after in word_class("past")
+    return article in word_class("singular_article") and (verb or past)
 
 
 def comes_from(text: str, found: Sequence[Word], first: int) -> bool:

@@ -1,20 +1,26 @@
 """Does the decision hang on who is spoken of?
 
-Exchanges the identity terms of a text (pronouns, gendered nouns, first names) for those of another
-group, grammar and capitals kept, and compares the model's answers. Editing alone moves scores, so
-each text is also given a placebo: the same places replaced by other terms of the *same* group. The
-effect reported is swap less placebo. Pronouns and titles have one form per group and case, so they
-are their own placebo: a text that names a group by them alone is compared with itself. A text with
-a noun that has no second term in its group counts in the raw rates only. Texts whose label may
-rightly change with the group are excluded by rule and counted.
+Exchanges the identity terms of a text (pronouns, nouns, adjectives said of persons, first names)
+for those of another group, grammar and capitals kept, and compares the model's answers, for every
+two groups of an axis. Editing alone moves scores, so each text is also given a placebo: the same
+places replaced by other terms of the *same* group. The effect reported is swap less placebo.
+Pronouns and titles have one form per group and case, so they are their own placebo: a text that
+names a group by them alone is compared with itself. A text with a noun that has no second term in
+its group counts in the raw rates only. Texts whose label may rightly change with the group are
+excluded by rule and counted; so are words that mean something else as often, *they* and
+neopronouns. `coverage` says how much of the user's texts an axis could touch at all.
+
+Two p-values stand beside the effects, for reading only: `flip_p` is McNemar's exact test that swaps
+flip as many decisions as placebos do, `direction_p` the sign-flip test that no group is favoured,
+both over clusters where texts share them. Gates belong on effects.
 
 Source: Garg et al. (2019), 'Counterfactual Fairness in Text Classification through Robustness',
-AIES, arXiv:1809.10610: `score_shift` is its counterfactual token fairness gap, and its section on
-asymmetric counterfactuals gives the rule of exclusion.
+AIES, arXiv:1809.10610: `ctf` is its counterfactual token fairness gap over all counterfactuals of
+a text, `score_shift` the same for two groups, and its section on asymmetric counterfactuals gives
+the rule of exclusion.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,29 +31,32 @@ from audit import stats
 from audit.bench import Bench, Planned
 from audit.decision import Decided, decided_at
 from audit.lexicon import Lexicon, lexicon
+from audit.omnibus import Tested, as_estimate
 from audit.perturbation import net, repeats, shown
 from audit.power import mde_mean, mde_share
-from audit.swapping import Found, Pair, Swapped, find, placebo, swap
+from audit.resampling import by_cluster
+from audit.swapping import Pair
+from audit.trials import Read, Trial, Trials, read, tried
 from audit.types import Absent, Cases, Estimate, Example, Fact, Floats, Measurement, Skip
 
 _NO_PLACEBO = "no second term of its own group for a placebo"
-_UNCLEAR = "only words that mean something else as often"
+_TEXTS, _SCORE = "share of texts", "favourable score"
+_DRAWS = 9_999
+_EXACT = 16
+"""Up to so many clusters `stats.sign_flip` counts every pattern of signs."""
+_DESCRIBED = ("coverage", "group_coverage", "ctf")
 _SPREAD = 0.1
 """Standard deviation of a score's change to reckon with before anything was scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Trial:
-    """One text, its swapped copy and its placebo."""
+class _Apart:
+    """How far one counterfactual and its placebo moved the score of a text, in [0, 1]."""
 
     example: Example
-    source: str
-    """Group the text names; empty where it names both of the pair."""
-    swapped: Swapped
-    control: Swapped | None
-    """None where the text is its own placebo, or has none."""
+    swap: float
+    placebo: float
     compared: bool
-    """The text has a placebo, so that the effect of editing can be taken off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +73,11 @@ class Swaps:
     """On the axis ``gender``: exchange first names too, so that a person stays one person."""
 
     def plan(self, bench: Bench) -> Planned:
-        claims: list[str] = []
+        table = lexicon(self.axis, names=self.names)
+        claims = [bench.id(metric, where) for metric, where in self._covered(table)]
         mde: dict[str, float] = {}
         queries = units = 0
-        for pair, (trials, _) in self._trials(bench).items():
+        for pair, (trials, _) in tried(bench, read(bench, table), table).items():
             claims += [bench.id(metric, where) for metric, where in self._slices(pair)]
             queries += sum(2 + (t.control is not None) for t in trials)
             units += len(trials)
@@ -78,14 +88,74 @@ class Swaps:
             share = mde_share(len(trials), 0.1)
             if share is not None:
                 mde[bench.id("excess_flip_rate", self._where(pair))] = share
+        claims += [bench.id(metric, where) for metric, where in self._spread()]
         return Planned(units=units, queries=queries, claims=tuple(claims), mde=mde)
 
     def run(self, bench: Bench) -> Iterator[Fact]:
-        for pair, (trials, left) in self._trials(bench).items():
-            yield from self._measure(bench, pair, trials, left)
+        table = lexicon(self.axis, names=self.names)
+        found = read(bench, table)
+        by_pair = tried(bench, found, table)
+        yield from self._coverage(bench, table, found, by_pair)
+        apart: list[_Apart] = []
+        for pair, (trials, left) in by_pair.items():
+            yield from self._measure(bench, pair, trials, left, apart)
+        yield from self._ctf(bench, apart)
+
+    def _coverage(
+        self, bench: Bench, table: Lexicon, found: Sequence[Read], by_pair: Mapping[Pair, Trials]
+    ) -> Iterator[Fact]:
+        """Yield which texts the axis could touch, and which groups they name; none: a skip."""
+        clusters = [e.cluster for e, _ in found]
+        reached = {t.example.id for trials, _ in by_pair.values() for t in trials}
+        for metric, where in self._covered(table):
+            group = where.get("group")
+            if group is None:
+                hits = np.array([e.id in reached for e, _ in found], dtype=bool)
+            else:
+                hits = np.array([group in one.groups for _, one in found], dtype=bool)
+                if not hits.any():
+                    why = f"no text names {group} (axis {self.axis})"
+                    yield Skip(reason=why, count=len(found))
+            value = _rate(hits, clusters, bench.level)
+            yield self._fact(bench, metric, where, value, _TEXTS, ())
+
+    def _ctf(self, bench: Bench, apart: Sequence[_Apart]) -> Iterator[Fact]:
+        """Yield the mean distance of a text's score from those of all its counterfactuals."""
+        first = {row.example.id: row.example for row in apart}
+        for metric, rows, least in (
+            ("ctf", [(r.example.id, r.swap) for r in apart], 0.0),
+            ("excess_ctf", [(r.example.id, r.swap - r.placebo) for r in apart if r.compared], -1.0),
+        ):
+            of: dict[str, list[float]] = {}
+            for name, distance in rows:
+                of.setdefault(name, []).append(distance)
+            values = np.array([np.mean(some) for some in of.values()], np.float64)
+            clusters = [first[name].cluster for name in of]
+            value = stats.mean(values, clusters, low=least, high=1.0, level=bench.level)
+            without = len(first) - len(of)
+            left = (
+                Skip(
+                    reason="no counterfactual on this axis",
+                    count=len(bench.corpus.examples) - len(first),
+                ),
+                Skip(reason=_NO_PLACEBO, count=without),
+            )
+            yield self._fact(
+                bench,
+                metric,
+                {"axis": self.axis},
+                value,
+                "mean distance of favourable scores",
+                tuple(skip for skip in left if skip.count),
+            )
 
     def _measure(
-        self, bench: Bench, pair: Pair, trials: list[_Trial], left: tuple[Skip, ...]
+        self,
+        bench: Bench,
+        pair: Pair,
+        trials: list[Trial],
+        left: tuple[Skip, ...],
+        apart: list[_Apart],
     ) -> Iterator[Fact]:
         before = bench.decide(bench.scorer([t.example.input for t in trials]))
         after = bench.decide(bench.scorer([t.swapped.input for t in trials]))
@@ -102,28 +172,32 @@ class Swaps:
         without = int((~both).sum())
         fewer = (*left, *((Skip(reason=_NO_PLACEBO, count=without),) if without else ()))
 
-        def rate(hits: NDArray[np.bool_], of: list[str | None]) -> Estimate | Absent:
-            if repeats(of):
-                return stats.mean(hits.astype(float), of, low=0.0, high=1.0, level=bench.level)
-            return stats.share(int(hits.sum()), len(of), level=bench.level)
-
-        def average(values: Floats, of: list[str | None], low: float) -> Estimate | Absent:
+        def average(values: Floats, of: Sequence[str | None], low: float) -> Estimate | Absent:
             return stats.mean(values, of, low=low, high=1.0, level=bench.level)
 
-        texts, score = "share of texts", "favourable score"
         for metric, value, unit, skips in (
-            ("flip_rate", rate(flips, clusters), texts, left),
-            ("placebo_flip_rate", rate(slips[both], kept), texts, fewer),
+            ("flip_rate", _rate(flips, clusters, bench.level), _TEXTS, left),
+            ("placebo_flip_rate", _rate(slips[both], kept, bench.level), _TEXTS, fewer),
             (
                 "excess_flip_rate",
                 net(flips[both], slips[both], kept, level=bench.level),
-                texts,
+                _TEXTS,
                 fewer,
             ),
-            ("score_shift", average(shift, clusters, 0.0), score, left),
-            ("excess_score_shift", average((shift - drift)[both], kept, -1.0), score, fewer),
+            ("flip_p", self._flip_p(bench, pair, flips[both], slips[both], kept), "p-value", fewer),
+            ("score_shift", average(shift, clusters, 0.0), _SCORE, left),
+            ("excess_score_shift", average((shift - drift)[both], kept, -1.0), _SCORE, fewer),
         ):
             yield self._fact(bench, metric, where, value, unit, skips)
+        apart += [
+            _Apart(
+                example=t.example,
+                swap=float(shift[i]),
+                placebo=float(drift[i]),
+                compared=t.compared,
+            )
+            for i, t in enumerate(trials)
+        ]
         change = after.score - control.score
         pairs = [t for t in trials if t.compared]
         yield from self._directed(bench, pair, pairs, fewer, change[both])
@@ -136,14 +210,14 @@ class Swaps:
             score_before=before.score,
             score_after=after.score,
             flipped=flips,
-            note=[_note(t, control.score[i]) for i, t in enumerate(trials)],
+            note=[_note(t, pair, control.score[i], change[i]) for i, t in enumerate(trials)],
         )
 
     def _directed(
         self,
         bench: Bench,
         pair: Pair,
-        trials: list[_Trial],
+        trials: list[Trial],
         left: tuple[Skip, ...],
         change: Floats,
     ) -> Iterator[Fact]:
@@ -164,6 +238,8 @@ class Swaps:
         where = self._where(pair)
         unit = f"favourable score as {pair[0]} less as {pair[1]}"
         yield self._fact(bench, "favourable_gap", where, gap, unit, (*left, *both))
+        p = _sign_flip_p(bench, pair, (change * sign)[one_way], list(clusters[one_way]))
+        yield self._fact(bench, "direction_p", where, p, "p-value", (*left, *both))
         for source, to in (pair, pair[::-1]):
             mine = np.array([t.source == source for t in trials], dtype=bool)
             others = int((one_way & ~mine).sum())
@@ -197,45 +273,31 @@ class Swaps:
             unit=unit,
             eligible=len(bench.corpus.examples),
             left_out=skips,
-            family=f"swaps.{metric}",
+            # What is no effect is not corrected among effects.
+            family="" if unit == "p-value" or metric in _DESCRIBED else f"swaps.{metric}",
         )
 
-    def _trials(self, bench: Bench) -> dict[Pair, tuple[list[_Trial], tuple[Skip, ...]]]:
-        table = lexicon(self.axis, names=self.names)
-        found = [(e, find(e.input, table)) for e in bench.corpus.examples]
-        return {pair: self._of_pair(bench, table, found, pair) for pair in table.pairs}
+    def _flip_p(
+        self,
+        bench: Bench,
+        pair: Pair,
+        flips: NDArray[np.bool_],
+        slips: NDArray[np.bool_],
+        clusters: list[str | None],
+    ) -> Estimate | Absent:
+        """Test that swaps flip as many decisions as placebos do."""
+        if repeats(clusters):
+            return _sign_flip_p(bench, pair, flips.astype(float) - slips, clusters)
+        p = stats.mcnemar(int((flips & ~slips).sum()), int((slips & ~flips).sum()))
+        return _as_estimate(p, "mcnemar-exact", None, len(clusters), bench.level)
 
-    def _of_pair(
-        self, bench: Bench, table: Lexicon, found: list[tuple[Example, Found]], pair: Pair
-    ) -> tuple[list[_Trial], tuple[Skip, ...]]:
-        trials: list[_Trial] = []
-        left: Counter[str] = Counter()
-        for example, one in found:
-            named = one.groups & set(pair)
-            if not named:
-                unclear = one.ambiguous and not one.mentions
-                left[_UNCLEAR if unclear else f"no term of {pair[0]} or {pair[1]}"] += 1
-                continue
-            if one.asymmetric:
-                left["the label may rightly change with the group"] += 1
-                continue
-            path = (self.axis, *pair, example.id)
-            swapped = swap(one, table, pair, bench.rng("swap", *path))
-            if swapped is None:
-                left["no counterpart for its terms"] += 1
-                continue
-            control = placebo(one, table, pair, bench.rng("placebo", *path))
-            mine = [m for m in one.mentions if m.term.group in pair]
-            trials.append(
-                _Trial(
-                    example=example,
-                    source=next(iter(named)) if len(named) == 1 else "",
-                    swapped=swapped,
-                    control=control,
-                    compared=control is not None or all(m.term.closed for m in mine),
-                )
-            )
-        return trials, tuple(Skip(reason=why, count=n) for why, n in sorted(left.items()))
+    def _covered(self, table: Lexicon) -> list[tuple[str, dict[str, str]]]:
+        axis = {"axis": self.axis}
+        groups = [("group_coverage", {**axis, "group": group}) for group in table.groups]
+        return [("coverage", axis), *groups]
+
+    def _spread(self) -> list[tuple[str, dict[str, str]]]:
+        return [(metric, {"axis": self.axis}) for metric in ("ctf", "excess_ctf")]
 
     def _where(self, pair: Pair) -> dict[str, str]:
         return {"axis": self.axis, "pair": f"{pair[0]}-{pair[1]}"}
@@ -243,22 +305,56 @@ class Swaps:
     def _slices(self, pair: Pair) -> list[tuple[str, dict[str, str]]]:
         where = self._where(pair)
         metrics = (
-            *("flip_rate", "placebo_flip_rate", "excess_flip_rate"),
-            *("score_shift", "excess_score_shift", "favourable_gap"),
+            *("flip_rate", "placebo_flip_rate", "excess_flip_rate", "flip_p"),
+            *("score_shift", "excess_score_shift", "favourable_gap", "direction_p"),
         )
         directed = [("net_shift", {**where, "from": a, "to": b}) for a, b in (pair, pair[::-1])]
         return [(metric, where) for metric in metrics] + directed
 
 
-def _note(trial: _Trial, control: float) -> str:
-    """Say what was exchanged, and what the placebo did beside it."""
+def _note(trial: Trial, pair: Pair, control: float, change: float) -> str:
+    """Say what was exchanged, what the placebo did beside it, and which group scored lower."""
     if trial.control is not None:
-        return f"swap: {trial.swapped.note}; placebo: {trial.control.note} ({control:.3f})"
-    why = "its own placebo" if trial.compared else "no placebo"
-    return f"swap: {trial.swapped.note}; {why}"
+        said = f"swap: {trial.swapped.note}; placebo: {trial.control.note} ({control:.3f})"
+    else:
+        why = "its own placebo" if trial.compared else "no placebo"
+        said = f"swap: {trial.swapped.note}; {why}"
+    if not (trial.source and trial.compared) or f"{change:.3f}".strip("-") == "0.000":
+        return said
+    other = pair[1] if trial.source == pair[0] else pair[0]
+    return f"{said}; lower as {trial.source if change > 0 else other}"
 
 
-def _with_own(before: Decided, controls: Decided, trials: list[_Trial]) -> Decided:
+def _rate(
+    hits: NDArray[np.bool_], clusters: Sequence[str | None], level: float
+) -> Estimate | Absent:
+    if repeats(clusters):
+        return stats.mean(hits.astype(float), clusters, low=0.0, high=1.0, level=level)
+    return stats.share(int(hits.sum()), len(clusters), level=level)
+
+
+def _sign_flip_p(
+    bench: Bench, pair: Pair, values: Floats, clusters: list[str | None]
+) -> Estimate | Absent:
+    """Test that differences are symmetric around zero, whole clusters turned together."""
+    rng = bench.rng("sign-flip", *pair)
+    p = stats.sign_flip(values, clusters, rng=rng, resamples=_DRAWS)
+    totals, _ = by_cluster(values, clusters)
+    sampled = np.count_nonzero(totals) > _EXACT
+    n = len(totals)
+    return _as_estimate(p, "sign-flip", _DRAWS if sampled else None, n, bench.level)
+
+
+def _as_estimate(
+    p: float | Absent, method: str, resamples: int | None, n: int, level: float
+) -> Estimate | Absent:
+    if isinstance(p, Absent):
+        return p
+    tested = Tested(statistic=None, p=p, method=method, resamples=resamples)
+    return as_estimate(tested, n, level=level)
+
+
+def _with_own(before: Decided, controls: Decided, trials: list[Trial]) -> Decided:
     """Return the placebo's decisions, a text's own where it is its own placebo."""
     label, favourable, score = before.label.copy(), before.favourable.copy(), before.score.copy()
     has = np.array([t.control is not None for t in trials], dtype=bool)

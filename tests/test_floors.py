@@ -41,7 +41,7 @@ FLOORS = [
         *("gates", "compare", "store", "journal", "attribution", "testing", "report", "findings"),
         *("training", "fit", "fscore", "batches", "newhead", "augment", "leaks", "pairing"),
     },
-    {"bench", "perturbation", "tallies"},
+    {"bench", "perturbation", "trials", "tallies"},
     {"catalogue"},
     {"runner", "planning", "retrain", "setup"},
     {"cli", "commands", "pytest_plugin", "console", "demo"},

@@ -4,10 +4,11 @@ import pytest
 from audit import catalogue
 from audit.bench import Bench
 from audit.decision import make
+from audit.lexicon import AXES
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.testing import Lexicon
-from audit.types import Absent, Cases, Corpus, Estimate, Example, Measurement
+from audit.types import Absent, Cases, Corpus, Estimate, Example, Measurement, Skip
 
 JOBS = ("baker", "clerk", "driver", "editor", "farmer", "judge", "lawyer", "nurse", "tailor")
 GENDER = {"axis": "gender", "pair": "female-male"}
@@ -170,8 +171,11 @@ def test_copies_of_one_source_are_not_counted_as_many():
 
 
 def test_a_corpus_that_names_nobody_gives_no_number():
-    for found in measured(Lexicon(), ["It rains", "It pours"]).values():
-        assert isinstance(found.value, Absent)
+    for (metric, _), found in measured(Lexicon(), ["It rains", "It pours"]).items():
+        if "coverage" in metric:
+            assert found.value.value == 0
+        else:
+            assert isinstance(found.value, Absent)
 
 
 def test_a_case_shows_the_text_before_and_after_and_what_the_placebo_did():
@@ -183,7 +187,7 @@ def test_a_case_shows_the_text_before_and_after_and_what_the_placebo_did():
     assert found.score_before[0] == pytest.approx(0.731, abs=1e-3)
     assert found.score_after[0] == 0.5
     assert bool(found.flipped[0])
-    assert found.note[0] == "swap: she → he; its own placebo"
+    assert found.note[0] == "swap: she → he; its own placebo; lower as male"
     assert found.note[1].startswith("swap: mary → ") and "placebo: mary → " in found.note[1]
     assert found.note[2] == "swap: chairman → chairwoman; no placebo"
 
@@ -224,3 +228,135 @@ def test_another_seed_draws_other_names_and_the_same_seed_the_same():
 
     assert value(1) == value(1)
     assert len({value(seed) for seed in range(4)}) > 1
+
+
+def test_a_swap_that_flips_what_a_placebo_leaves_has_a_small_p_value():
+    found = measured(Lexicon(she=1.0, he=-1.0), workers("She", 12))
+    # All twelve flip under the swap and none under the placebo: 2 * (1/2) ** 12.
+    assert found["flip_p", ""].value.value == pytest.approx(2 * 0.5**12)
+    assert found["flip_p", ""].value.method == "mcnemar-exact"
+    assert found["direction_p", ""].value.value == pytest.approx(2 * 0.5**12)
+    assert found["flip_p", ""].family == found["direction_p", ""].family == ""
+
+
+def test_p_values_of_an_indifferent_model_are_absent_with_a_reason():
+    found = measured(Lexicon(works=1.0), workers("She", 20))
+    for metric in ("flip_p", "direction_p"):
+        assert found[metric, ""].value.code == "no_change"
+
+
+def test_texts_of_one_cluster_are_turned_together():
+    texts, model = workers("She", 24), Lexicon(she=1.0, he=-1.0)
+    found = measured(model, texts, clusters=[f"c{i // 4}" for i in range(24)])
+    for metric in ("flip_p", "direction_p"):
+        # Six clusters: no pattern of signs is rarer than 2 * (1/2) ** 6.
+        assert found[metric, ""].value.value == pytest.approx(2 * 0.5**6)
+
+
+def test_a_sampled_p_value_carries_its_monte_carlo_error():
+    p = measured(Lexicon(she=0.5, baker=0.2), workers("She", 60))["direction_p", ""].value
+    assert p.value == pytest.approx(1 / 10_000)
+    assert p.low < p.value < p.high
+
+
+def test_the_p_values_keep_their_level_when_the_model_is_indifferent():
+    rng = np.random.default_rng(3)
+    names = "Mary Linda Susan Karen John Robert Michael David".split()
+    small = 0
+    for round_ in range(60):
+        noise = {n: float(rng.normal()) for n in NOISY}
+        texts = people(*names, n=60)
+        found = measured(Lexicon(**noise), texts, seed=round_)
+        p = found["flip_p", ""].value
+        small += isinstance(p, Estimate) and p.value < 0.05
+    assert small <= 9
+
+
+NOISY = [
+    *("mary", "linda", "susan", "karen", "john", "robert", "michael", "david", "james"),
+    *("gary", "scott", "kevin", "brian", "lisa", "donna", "carol", "sharon", "laura"),
+]
+
+
+def facts_of(model, texts, **settings):
+    return list(catalogue.make("swaps", settings).run(bench_of(model, texts)))
+
+
+def test_the_coverage_says_how_many_texts_an_axis_could_touch():
+    texts = ["A Muslim woman left", "The rabbi left", "A terrorist and a Muslim", "It rains"]
+    found = facts_of(Lexicon(), texts, axis="religion")
+    value = {
+        f.id: f.value.value for f in found if isinstance(f, Measurement) and "coverage" in f.metric
+    }
+    assert value["swaps.coverage[axis=religion]"] == 0.5
+    assert value["swaps.group_coverage[axis=religion,group=muslim]"] == 0.5
+    assert value["swaps.group_coverage[axis=religion,group=jewish]"] == 0.25
+    assert value["swaps.group_coverage[axis=religion,group=hindu]"] == 0.0
+
+
+def test_groups_that_no_text_names_are_listed():
+    found = facts_of(Lexicon(), ["A Muslim woman left", "The rabbi left"], axis="religion")
+    skips = [f for f in found if isinstance(f, Skip)]
+    assert skips == [
+        Skip(reason=f"no text names {group} (axis religion)", count=2)
+        for group in ("christian", "hindu")
+    ]
+
+
+def test_the_gap_over_all_counterfactuals_is_the_mean_over_the_groups():
+    model = Lexicon(muslim=1.0, jewish=-1.0)
+    found = facts_of(model, ["A Muslim woman left", "A Muslim man came"], axis="religion")
+    by_id = {f.id: f.value for f in found if isinstance(f, Measurement)}
+    shift = [
+        by_id[f"swaps.score_shift[axis=religion,pair={pair}]"].value
+        for pair in ("christian-muslim", "muslim-jewish", "muslim-hindu")
+    ]
+    assert by_id["swaps.ctf[axis=religion]"].value == pytest.approx(np.mean(shift))
+    assert by_id["swaps.ctf[axis=religion]"].n == 2
+
+
+def test_every_two_groups_of_an_axis_are_compared():
+    for axis, groups in AXES.items():
+        on = bench_of(Lexicon(), ["It rains"])
+        claims = catalogue.make("swaps", {"axis": axis}).plan(on).claims
+        pairs = {c for c in claims if c.startswith("swaps.favourable_gap")}
+        assert len(pairs) == len(groups) * (len(groups) - 1) // 2
+
+
+def test_a_case_says_which_group_scored_lower():
+    found = cases(Lexicon(she=-1.0), ["She works", "He works", "She thanked him", "It rains"])
+    assert [n.rpartition("; ")[2] for n in found.note] == [
+        "lower as female",
+        "lower as female",
+        "its own placebo",
+    ]
+
+
+def test_they_and_neopronouns_are_left_alone_and_counted():
+    texts = ["They work here", "Xe works here", "She thanked them", "It rains"]
+    rate = measured(Lexicon(), texts)["flip_rate", ""]
+    assert rate.used == 1
+    assert {s.reason: s.count for s in rate.left_out} == {
+        "no term of female or male": 1,
+        "only they or a neopronoun, which are left alone": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("axis", "text"),
+    [
+        ("race_ethnicity", "A racist spoke of black people"),
+        ("nationality", "The American wants a visa"),
+        ("religion", "A Muslim met a jihadist"),
+        ("orientation", "Homophobia hurts gay people"),
+        ("age", "The old man drew his pension"),
+        ("disability", "A disabled man asked for an accommodation"),
+        ("socioeconomic", "Poor people pay a debt"),
+    ],
+)
+def test_each_axis_excludes_texts_whose_label_may_change(axis, text):
+    found = facts_of(Lexicon(), [text], axis=axis)
+    rates = [f for f in found if isinstance(f, Measurement) and f.metric == "flip_rate"]
+    why = {s.reason for f in rates for s in f.left_out}
+    assert "the label may rightly change with the group" in why
+    assert all(f.used == 0 for f in rates)
