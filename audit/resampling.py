@@ -11,6 +11,7 @@ from audit.intervals import estimated
 from audit.types import Absent, Estimate, Floats, Quantiles
 
 EMPTY = Absent(code="empty", reason="no text was left to measure")
+UNDEFINED = Absent(code="undefined", reason="the statistic is undefined on these texts")
 _TAIL = np.geomspace(1e-4, 0.01, 20)
 _PROBS = np.unique(np.concatenate([np.linspace(0, 1, 201), _TAIL, 1 - _TAIL]))
 
@@ -46,18 +47,84 @@ def bootstrap(
         return EMPTY
     _, index = np.unique(cluster_names(n, clusters), return_inverse=True)
     groups = int(index.max()) + 1
+
+    def of_texts(weights: Floats) -> Floats:
+        return np.asarray(statistic(weights[:, index]), float).reshape(-1, 1)
+
+    value = np.asarray(statistic(np.ones((1, n))), dtype=float).ravel()[:1]
+    return _summed_up(value, of_texts, groups, rng, resamples, level, max(n, groups))[0]
+
+
+def bootstrap_totals(
+    statistic: Callable[[Floats], Floats],
+    columns: Floats,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    level: float = 0.95,
+) -> list[Estimate | Absent]:
+    """Estimate many statistics of column totals at once, by the percentile bootstrap over clusters.
+
+    Rates, their differences and ratios are functions of totals, so whole clusters are summed before
+    anything is drawn: ten metrics of ten thousand texts take less than a second.
+
+    Args:
+        statistic: Maps totals, shape ``(r, c)``, to ``m`` statistics each, shape ``(r, m)``. NaN
+            means 'undefined on this resample'.
+        columns: What is totalled, shape ``(n, c)``.
+        clusters: As in `bootstrap`.
+        rng: Source of the resamples, shared by all statistics, so that they can be compared.
+        resamples: Number of resamples.
+        level: Coverage of each interval, in (0, 1).
+
+    Returns:
+        ``m`` estimates, each as `bootstrap` would give it; one `Absent` when there is no text.
+
+    Source:
+        As `bootstrap`.
+    """
+    columns = np.asarray(columns, np.float64)
+    if len(columns) == 0:
+        return [EMPTY]
+    _, index = np.unique(cluster_names(len(columns), clusters), return_inverse=True)
+    groups = int(index.max()) + 1
+    totals = np.zeros((groups, columns.shape[1]))
+    np.add.at(totals, index, columns)
+    value = np.asarray(statistic(totals.sum(axis=0, keepdims=True)), float).ravel()
+
+    def of_totals(weights: Floats) -> Floats:
+        return np.asarray(statistic(weights @ totals), float)
+
+    return _summed_up(value, of_totals, groups, rng, resamples, level, groups)
+
+
+def _summed_up(
+    value: Floats,
+    statistic: Callable[[Floats], Floats],
+    groups: int,
+    rng: np.random.Generator,
+    resamples: int,
+    level: float,
+    width: int,
+) -> list[Estimate | Absent]:
+    """Draw weights of whole clusters, shape ``(r, groups)``, and summarise each statistic."""
     if groups < 2:
-        return Absent(code="too_few", reason="fewer than two independent units")
-    value = float(np.asarray(statistic(np.ones((1, n))), dtype=float).ravel()[0])
-    if not isfinite(value):
-        return Absent(code="undefined", reason="the statistic is undefined on these texts")
-    draws: list[Floats] = []
-    step = max(1, 4_000_000 // n)
+        few = Absent(code="too_few", reason="fewer than two independent units")
+        return [few] * len(value)
+    draws, step = [], max(1, 1_000_000 // width)
     for start in range(0, resamples, step):
         some = min(step, resamples - start)
-        weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=some)
-        draws.append(np.asarray(statistic(weights[:, index].astype(float)), float).ravel())
+        at = rng.integers(0, groups, size=(some, groups)) + groups * np.arange(some)[:, None]
+        weights = np.bincount(at.ravel(), minlength=some * groups).reshape(some, groups)
+        draws.append(statistic(weights.astype(np.float64)))
     drawn = np.concatenate(draws)
+    return [_of_draws(float(v), drawn[:, j], groups, level) for j, v in enumerate(value)]
+
+
+def _of_draws(value: float, drawn: Floats, groups: int, level: float) -> Estimate | Absent:
+    if not isfinite(value):
+        return UNDEFINED
     undefined = ~np.isfinite(drawn)
     if undefined.mean() > 0.05:
         return Absent(code="unstable", reason="undefined on more than one resample in twenty")

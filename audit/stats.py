@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from audit.intervals import estimated, for_judging, interval, p_beyond
 from audit.multiplicity import benjamini_hochberg, benjamini_yekutieli, holm
 from audit.power import mde_difference, mde_mean, mde_paired, mde_share
-from audit.resampling import EMPTY, bootstrap, by_cluster, cluster_names
+from audit.resampling import EMPTY, bootstrap, bootstrap_totals, by_cluster, cluster_names
 from audit.types import (
     Absent,
     Counts,
@@ -24,6 +24,7 @@ __all__ = [
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "bootstrap",
+    "bootstrap_totals",
     "clopper_pearson",
     "difference",
     "difference_of_means",

@@ -327,17 +327,16 @@ def _ratio(
     if clusters is None:
         return proportions.ratio(*_table(hits, mine, rest), level=bench.level)
     both = mine | rest
-    x, a, b = hits[both].astype(float), mine[both].astype(float), rest[both].astype(float)
+    columns = np.stack([hits & mine, mine, hits & rest, rest], axis=1)[both].astype(float)
 
-    def ratio(weights: Floats) -> Floats:
+    def ratio(totals: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(
-                (weights @ (x * a)) / (weights @ a) / ((weights @ (x * b)) / (weights @ b))
-            )
+            return (totals[:, [0]] / totals[:, [1]]) / (totals[:, [2]] / totals[:, [3]])
 
-    return stats.bootstrap(
-        ratio, len(x), list(clusters[both]), rng=bench.rng("ratio"), level=bench.level
+    (found,) = stats.bootstrap_totals(
+        ratio, columns, list(clusters[both]), rng=bench.rng("ratio"), level=bench.level
     )
+    return found
 
 
 def _count(value: int | Absent, n: int, level: float) -> Estimate | Absent:
