@@ -247,6 +247,10 @@ def test_a_shipped_suite_finds_whom_a_model_dislikes():
     assert gap.low > 0.3 and gap.n == 14
     assert found["score_gap", "gender", "male"].value.high < -0.3
     assert not [k for k in found if "religion" in k]
+    # Eight templates expect a decision, each of four women and four men; six ask for invariance.
+    assert found["group_failure_rate", "gender", "female"].used == 32
+    assert found["failure_gap", "gender", "female"].used == 64
+    assert found["score_gap", "gender", "female"].used == 64 + 48
 
 
 def test_the_plan_of_a_shipped_suite_names_what_is_measured():
