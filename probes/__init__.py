@@ -3,6 +3,7 @@
 CATALOGUE = {
     "attack": "probes.attack:Attack",
     "bias_auc": "probes.bias_auc:BiasAuc",
+    "data_audit": "probes.data_audit:DataAudit",
     "dialect": "probes.dialect:Dialect",
     "calibration": "probes.calibration:Calibration",
     "group_rates": "probes.group_rates:GroupRates",

@@ -37,7 +37,7 @@ FLOORS = [
     {
         *("attack_recipes", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
-        *("waivers", "policies", "judging", "exports", "baseline", "history"),
+        *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
         *("gates", "compare", "store", "journal", "attribution", "testing", "report", "findings"),
         *("training", "fit", "fscore", "batches", "newhead", "augment", "leaks", "pairing"),
     },
