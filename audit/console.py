@@ -295,7 +295,8 @@ def _detectable(plan: Plan, texts: int, target: float | None) -> list[str]:
     slices: dict[tuple[str, str], list[float]] = {}
     for p in plan.probes:
         for name, mde in p.mde.items():
-            slices.setdefault((p.probe, slice_words(parse(name).where)), []).append(mde)
+            where = {k: v for k, v in parse(name).where.items() if k != "threshold"}
+            slices.setdefault((p.probe, slice_words(where)), []).append(mde)
     if not slices:
         return []
     head = ["probe", "slice", "detectable effect (80 % power)"]
