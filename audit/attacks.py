@@ -15,28 +15,16 @@ from typing import Any, Literal
 import numpy as np
 
 from audit import foreign, lockstep
+from audit.attack_recipes import SENTENCES, Kit, Recipe
 from audit.decision import decide
-from audit.errors import ConfigError, Unsupported, did_you_mean
+from audit.errors import Unsupported
 from audit.resources import GET_WORDNET, Resources
+from audit.similarity import SentenceVectors
 from audit.types import Decision, Floats, Text
 
 Outcome = Literal["success", "failed", "censored", "unchangeable", "skipped"]
-Parts = tuple[Any, list[Any], Any]
-"""Transformation, constraints, search method."""
-
 _ALL_AT_ONCE = 2**31
 """Above any request: TextAttack must not cut into batches what lockstep merges."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """One attack from the literature, as TextAttack composes it."""
-
-    name: str
-    source: str
-    parts: Callable[[Any], Parts]
-    """Takes the imported `textattack`, returns new parts: a search may keep state in them."""
-    wordnet: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,60 +51,6 @@ class Found:
     """Texts scored for this search, the original included, repeats counted."""
 
 
-def _deepwordbug(ta: Any) -> Parts:
-    words, before = ta.transformations, ta.constraints.pre_transformation
-    transformation = words.CompositeTransformation(
-        [
-            words.WordSwapNeighboringCharacterSwap(),
-            words.WordSwapRandomCharacterSubstitution(),
-            words.WordSwapRandomCharacterDeletion(),
-            words.WordSwapRandomCharacterInsertion(),
-        ]
-    )
-    constraints = [
-        before.RepeatModification(),
-        before.StopwordModification(),
-        ta.constraints.overlap.LevenshteinEditDistance(30),
-    ]
-    return transformation, constraints, ta.search_methods.GreedyWordSwapWIR()
-
-
-def _pwws(ta: Any) -> Parts:
-    before = ta.constraints.pre_transformation
-    constraints = [before.RepeatModification(), before.StopwordModification()]
-    search = ta.search_methods.GreedyWordSwapWIR("weighted-saliency")
-    return ta.transformations.WordSwapWordNet(), constraints, search
-
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="deepwordbug",
-            source="Gao et al. (2018), arXiv:1801.04354",
-            parts=_deepwordbug,
-        ),
-        Recipe(
-            name="pwws",
-            source="Ren et al. (2019), ACL, https://aclanthology.org/P19-1103",
-            parts=_pwws,
-            wordnet=True,
-        ),
-    )
-}
-
-
-def recipe(name: str) -> Recipe:
-    """Return a recipe by name.
-
-    Raises:
-        ConfigError: If there is none of that name.
-    """
-    if name not in RECIPES:
-        raise ConfigError(f"There is no attack recipe {name!r}.", hint=did_you_mean(name, RECIPES))
-    return RECIPES[name]
-
-
 def check(chosen: Recipe, resources: Resources) -> None:
     """Look whether a recipe can run here, without importing anything.
 
@@ -125,11 +59,18 @@ def check(chosen: Recipe, resources: Resources) -> None:
     """
     if importlib.util.find_spec("textattack") is None:
         raise Unsupported("TextAttack is not installed.", hint="pip install textattack")
-    if chosen.wordnet and resources.wordnet_source() is None:
+    if "wordnet" in chosen.needs and resources.wordnet_source() is None:
         raise Unsupported(
             f"The recipe {chosen.name} needs WordNet, which is not on this machine.",
             hint=GET_WORDNET,
         )
+    if "encoder" in chosen.needs:
+        if importlib.util.find_spec("sentence_transformers") is None:
+            raise Unsupported(
+                f"The recipe {chosen.name} needs sentence-transformers, which is not installed.",
+                hint="pip install sentence-transformers",
+            )
+        resources.encoder()
 
 
 def attack(
@@ -141,6 +82,7 @@ def attack(
     max_queries: int | None = None,
     width: int = 32,
     resources: Resources | None = None,
+    sentences: lockstep.Answer | None = None,
 ) -> Iterator[tuple[int, Found | lockstep.Failure]]:
     """Attack every target and yield ``(position, how it ended)`` as each ends.
 
@@ -152,37 +94,44 @@ def attack(
         max_queries: Queries a search may make, the first one on the original included; None: as
             many as it likes.
         width: Searches in flight.
-        resources: Where WordNet is looked for.
+        resources: Where WordNet and the encoder are looked for.
+        sentences: Answers texts with sentence vectors; None: the packaged encoder.
 
     Raises:
         Unsupported: If TextAttack or a resource of the recipe is missing.
     """
     if not targets:
         return iter(())
-    ta = foreign.textattack(resources, wordnet=chosen.wordnet)
+    resources = resources or Resources()
+    ta = foreign.textattack(resources, wordnet="wordnet" in chosen.needs)
+    others: dict[str, lockstep.Answer] = {}
+    if "encoder" in chosen.needs:
+        others[SENTENCES] = sentences or SentenceVectors(resources.encoder())
 
     def search(target: Target) -> Callable[[lockstep.Ask], Found]:
-        return lambda ask: _search(ta, chosen, target, ask, rule, max_queries)
+        def start(ask: lockstep.Ask) -> Found:
+            return _search(
+                Kit(ta=ta, ask=ask, resources=resources), chosen, target, rule, max_queries
+            )
+
+        return start
 
     return lockstep.run(
         (search(target) for target in targets),
         score,
+        others=others,
         width=width,
         rngs=(target.rng for target in targets),
     )
 
 
 def _search(
-    ta: Any,
-    chosen: Recipe,
-    target: Target,
-    ask: lockstep.Ask,
-    rule: Decision,
-    max_queries: int | None,
+    kit: Kit, chosen: Recipe, target: Target, rule: Decision, max_queries: int | None
 ) -> Found:
-    goal = changed_decision(ta)(ask, rule, max_queries)
+    ta = kit.ta
+    goal = changed_decision(ta)(kit.ask, rule, max_queries)
     with foreign.no_downloads():
-        transformation, constraints, method = chosen.parts(ta)
+        transformation, constraints, method = chosen.parts(kit)
     made = ta.Attack(goal, constraints, transformation, method)
     candidates = 0
     transform = method.get_transformations

@@ -9,9 +9,10 @@ comes out is what the searches give one after another.
 import contextvars
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -19,8 +20,17 @@ from audit.generators import Generators, kept_randomness, seed_generators
 from audit.types import Floats, Text
 
 T = TypeVar("T")
-Ask = Callable[[Sequence[Text]], Floats]
-"""What a search calls to have texts scored: scores of shape ``(len(texts), k)``."""
+Answer = Callable[[Sequence[Text]], Floats]
+"""Texts to one row each, shape ``(len(texts), k)``."""
+NO_OTHERS: Mapping[str, Answer] = MappingProxyType({})
+
+
+class Ask(Protocol):
+    """What a search calls to have texts answered, one row each, shape ``(len(texts), k)``."""
+
+    def __call__(self, texts: Sequence[Text], of: str = "") -> Floats:
+        """Ask the model, or whoever is called `of` among the others, e.g. a sentence encoder."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +46,9 @@ class Failure:
 
 def run(
     searches: Iterable[Callable[[Ask], T]],
-    score: Callable[[Sequence[Text]], Floats],
+    score: Answer,
     *,
+    others: Mapping[str, Answer] = NO_OTHERS,
     width: int = 32,
     rngs: Iterable[np.random.Generator] | None = None,
 ) -> Iterator[tuple[int, T | Failure]]:
@@ -53,6 +64,7 @@ def run(
             and becomes a `Failure`; any other (Ctrl-C) ends all and leaves this function.
         score: Answers the merged requests. What it raises ends all searches and leaves this
             function: a model that fails is no search's outcome.
+        others: Whom else a search may ask, by name; their requests are merged likewise.
         width: Searches in flight, at least 1.
         rngs: One generator for each search. The global generators (random, NumPy, torch) are
             seeded from it when the search starts and belong to that search alone whenever it runs,
@@ -64,6 +76,7 @@ def run(
     """
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
+    answers = {"": score, **others}
     source = enumerate(searches)
     dice = None if rngs is None else iter(rngs)
     live: list[_Search[T]] = []
@@ -82,24 +95,30 @@ def run(
                     rng = None if dice is None else next(dice, None)
                     if dice is not None and rng is None:
                         raise ValueError("there are fewer generators than searches")
-                    fresh.append(_Search(*item, rng, score))
+                    fresh.append(_Search(*item, rng, answers))
                 live += fresh
                 _step(fresh)
                 yield from _ended(live)
             if not live:
                 return
-            asked = [text for search in live for text in search.asked]
-            scores = score(asked)
-            start = 0
-            for search in live:
-                end = start + len(search.asked)
-                # A copy: what a search keeps must not hold the whole request in memory.
-                search.answer = scores[start:end].copy()
-                start = end
+            for of, answer in answers.items():
+                _answer([search for search in live if search.asked_of == of], answer)
             _step(live)
             yield from _ended(live)
     finally:
         _end(live)
+
+
+def _answer(searches: "Sequence[_Search[Any]]", answer: Answer) -> None:
+    if not searches:
+        return
+    rows = answer([text for search in searches for text in search.asked])
+    start = 0
+    for search in searches:
+        end = start + len(search.asked)
+        # A copy: what a search keeps must not hold the whole request in memory.
+        search.answer = rows[start:end].copy()
+        start = end
 
 
 def _step(searches: "Sequence[_Search[Any]]") -> None:
@@ -133,16 +152,17 @@ class _Search(Generic[T]):
         position: int,
         search: Callable[[Ask], T],
         rng: np.random.Generator | None,
-        score: Callable[[Sequence[Text]], Floats],
+        answers: Mapping[str, Answer],
     ) -> None:
         from greenlet import greenlet
 
         self.position = position
         self.asked: list[Text] = []
+        self.asked_of = ""
         self.answer: Floats | None = None
         self.done = False
         self._search = search
-        self._score = score
+        self._answers = answers
         self._result: T | None = None
         self._error: BaseException | None = None
         self._fatal: BaseException | None = None
@@ -205,7 +225,7 @@ class _Search(Generic[T]):
         finally:
             self.done = True
 
-    def _ask(self, texts: Sequence[Text]) -> Floats:
+    def _ask(self, texts: Sequence[Text], of: str = "") -> Floats:
         from greenlet import GreenletExit, getcurrent
 
         if getcurrent() is not self._greenlet:
@@ -213,19 +233,21 @@ class _Search(Generic[T]):
         if self._ending:
             raise GreenletExit
         if not _same(_thread_state(), self._thread_state):
-            return self._ask_here(texts)
-        self.asked = list(texts)
+            return self._ask_here(texts, of)
+        if of not in self._answers:
+            raise KeyError(of)
+        self.asked, self.asked_of = list(texts), of
         self._greenlet.parent.switch()
         answer, self.asked = self.answer, []
         assert answer is not None
         return answer
 
-    def _ask_here(self, texts: Sequence[Text]) -> Floats:
+    def _ask_here(self, texts: Sequence[Text], of: str) -> Floats:
         inside = Generators.now()
         if self._outside is not None:
             self._outside.restore()
         try:
-            return self._score(list(texts))
+            return self._answers[of](list(texts))
         except BaseException as error:
             # The search must not take the model's failure for its own.
             self._fatal = error

@@ -16,8 +16,8 @@ is never counted as robust, neither in a numerator nor by leaving it out of what
 Texts that are decided wrongly are not attacked; without labels, the model's own decision is. A text
 in which the recipe can change nothing says nothing and is left out.
 
-Source: Gao et al. (2018), arXiv:1801.04354 (deepwordbug); Ren et al. (2019), ACL,
-https://aclanthology.org/P19-1103 (pwws); Morris et al. (2020), arXiv:2005.05909 (TextAttack).
+Source: Morris et al. (2020), arXiv:2005.05909 (TextAttack); each recipe names its own paper in
+`audit/attack_recipes.py`.
 """
 
 from collections import Counter
@@ -28,6 +28,7 @@ from typing import ClassVar
 import numpy as np
 
 from audit import attacks, stats
+from audit.attack_recipes import recipe
 from audit.attacks import Found, Target
 from audit.bench import Bench, Planned
 from audit.decision import correct, decided_at
@@ -56,7 +57,9 @@ class Attack:
     needs: ClassVar[frozenset[str]] = frozenset({"textattack"})
 
     recipe: str = "deepwordbug"
-    """``deepwordbug`` (typing slips) or ``pwws`` (synonyms from WordNet)."""
+    """Typing slips: ``deepwordbug``, ``pruthi``. Near words: ``pwws``, ``textfooler``, ``genetic``
+    (these want WordNet, the last two the packaged encoder as well). Both: ``textbugger``.
+    Inflections: ``morpheus``. Contractions and numbers: ``checklist``."""
     texts: int | None = 100
     """Texts to attack, drawn at random; None: all of them."""
     max_queries: int = 300
@@ -65,14 +68,14 @@ class Attack:
     """Searches in flight; moves speed and memory, no result."""
 
     def __post_init__(self) -> None:
-        attacks.recipe(self.recipe)
+        recipe(self.recipe)
         if self.texts is not None and self.texts < 1:
             raise ValueError("texts must be at least 1")
         if self.max_queries < 2 or self.width < 1:
             raise ValueError("max_queries must be at least 2 and width at least 1")
 
     def plan(self, bench: Bench) -> Planned:
-        attacks.check(attacks.recipe(self.recipe), bench.resources)
+        attacks.check(recipe(self.recipe), bench.resources)
         n = len(self._drawn(bench))
         metrics = [*_ALWAYS, *(_WITH_LABELS if _labelled(bench) else ())]
         ids = tuple(bench.id(metric, self._where) for metric in metrics)
@@ -87,7 +90,7 @@ class Attack:
         )
 
     def run(self, bench: Bench) -> Iterator[Fact]:
-        chosen = attacks.recipe(self.recipe)
+        chosen = recipe(self.recipe)
         attacks.check(chosen, bench.resources)
         drawn = self._drawn(bench)
         examples = [bench.corpus.examples[i] for i in drawn]
