@@ -195,6 +195,22 @@ def baseline_show(
 
 
 @app.command()
+def history(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds audits.")],
+    html: Annotated[Path | None, typer.Option(help="Write a page.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write JSON.")] = None,
+    tracker: Annotated[
+        str | None, typer.Option(help="Log every audit to mlflow or wandb, where installed.")
+    ] = None,
+) -> int:
+    """Show each gate over the stored audits under a folder, with its intervals."""
+    from audit import commands
+
+    print(commands.over_time(folder, html, json, tracker))
+    return 0
+
+
+@app.command()
 def report(
     result: Annotated[Path, typer.Argument(help="result.json or the folder of an audit.")],
     out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from audit import baseline as yardstick
-from audit import config, console, exports, judging, store
+from audit import config, console, exports, history, judging, store, trackers
 from audit import waivers as known
 from audit.errors import ResultError
+from audit.files import write_text
 from audit.types import AuditResult
 
 
@@ -72,6 +73,31 @@ def kept(path: Path) -> str:
     ]
     said = console.table(("baseline", str(path)), about)
     return f"{said}\n\n{console.table(('measurement', 'value'), rows)}" if rows else said
+
+
+def over_time(folder: Path, html: Path | None, json: Path | None, tracker: str | None) -> str:
+    """Return the gates over the audits under `folder`, and write what was asked for."""
+    found = history.collect(folder)
+    rows = [
+        (
+            s.measurement,
+            s.side.replace("_", " "),
+            len(s.points),
+            console.estimate(p.estimate) if (p := s.points[-1]).estimate else "no number",
+            " ".join(point.status for point in s.points[-5:]),
+        )
+        for s in found.series
+    ]
+    head = ("gate", "side", "audits", "last number", "last verdicts")
+    said = [f"{len(found.audits)} audits, oldest first.", "", console.table(head, rows)]
+    said += [console.plain(one) for one in found.unread]
+    for path, make in ((html, history.to_html), (json, history.to_json)):
+        if path is not None:
+            write_text(path, make(found))
+            said.append(console.plain(path))
+    if tracker is not None:
+        said.append(trackers.log(found, tracker))
+    return "\n".join(said)
 
 
 def gated(

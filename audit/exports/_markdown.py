@@ -69,8 +69,9 @@ def _title(code: int, rows: Sequence[Row]) -> str:
 def _table(rows: Sequence[Row], budget: int) -> tuple[str, int]:
     lines: list[str] = []
     for row in rows:
+        word = "" if row.word == row.outcome else f" ({row.word})"
         line = (
-            f"| **{row.outcome}** ({row.word}) | {data(row.verdict.claim.id)} | {row.measured} | "
+            f"| **{row.outcome}**{word} | {data(row.verdict.claim.id)} | {row.measured} | "
             f"{data(row.why)} |\n"
         )
         if len(line.encode()) > budget:

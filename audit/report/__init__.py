@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from audit import figures, gates
 from audit.report._passages import pieces, visible
+from audit.report._plots import Axis, Plot, axis, plot
 from audit.report._view import arrange, settings, stated
 from audit.report._wording import MEANINGS, STATUSES, duration, rule
 from audit.shipped import shipped
@@ -20,6 +21,8 @@ from audit.types import Absent, AuditResult
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+__all__ = ["Axis", "Plot", "axis", "page", "plot", "render"]
 
 
 def render(result: AuditResult) -> str:
@@ -39,6 +42,21 @@ def render(result: AuditResult) -> str:
         statuses=STATUSES,
         meanings=MEANINGS,
     )
+
+
+def page(template: str, **said: object) -> str:
+    """Return another page in the report's style, without a script: nothing to download or run.
+
+    Args:
+        template: Name of a template beside the report's.
+        said: What it shows; `policy`, `statuses` and the report's macros and filters are there.
+    """
+    env = _environment()
+    style = env.get_template("style.css").render()
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'"
+    )
+    return env.get_template(template).render(policy=policy, statuses=STATUSES, **said)
 
 
 def _shown(value: object) -> object:
