@@ -17,6 +17,7 @@ from audit.errors import ConfigError, ResultError, Unsupported
 from audit.journal import Journal
 from audit.resources import Resources
 from audit.scorer import Scorer
+from audit.shipped import shipped
 from audit.types import Corpus, Decision, Plan, PlannedProbe
 
 
@@ -32,6 +33,8 @@ class Prepared:
     decision: Decision
     probes: tuple[Probe, ...]
     benches: tuple[Bench, ...]
+    read: Mapping[str, str]
+    """Corpus to the digest of its texts as they were read: see `as_read`."""
     plan: Plan
 
     @property
@@ -123,8 +126,10 @@ def prepare(
         claims=claims,
         audit_file=audit_file,
     )
-    plan = replace(plan, digest=plan_digest(plan, identity, corpora))
+    read = {name: as_read(one) for name, one in sorted(corpora.items())}
+    plan = replace(plan, digest=plan_digest(plan, identity, read))
     return Prepared(
+        read=read,
         config=config,
         base=base,
         identity=identity,
@@ -137,14 +142,27 @@ def prepare(
     )
 
 
-def plan_digest(plan: Plan, identity: Identity, corpora: Mapping[str, Corpus]) -> str:
+def as_read(texts: Corpus) -> str:
+    """Return the SHA-256 of a corpus as probes see it: texts, ids, labels, groups, clusters.
+
+    The file's own digest is not enough: the audit file says which of its columns are read, how, and
+    how many rows.
+    """
+    state = hashlib.sha256(texts.sha256.encode())
+    for e in texts.examples:
+        row = [e.id, e.text, e.second, e.label, sorted(e.groups.items()), e.cluster]
+        state.update(json.dumps(row).encode())
+    return state.hexdigest()
+
+
+def plan_digest(plan: Plan, identity: Identity, read: Mapping[str, str]) -> str:
     """Return the SHA-256 of what was decided: probes, claims, rules, model and data.
 
     The audit file's own text is not in it: a comment does not make another plan.
     """
     said = asdict(replace(plan, digest="", audit_file="", name=""))
     said["model"] = identity.fingerprint
-    said["corpora"] = {name: c.sha256 for name, c in sorted(corpora.items())}
+    said["corpora"] = dict(read)
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -159,11 +177,13 @@ def unit_key(probe: Probe, prepared: Prepared) -> str:
         probe.version,
         catalogue.settings(probe),
         prepared.identity.fingerprint,
-        {name: c.sha256 for name, c in sorted(prepared.corpora.items())},
+        dict(prepared.read),
         asdict(prepared.decision),
         prepared.plan.seed,
         prepared.plan.level,
         dict(prepared.benches[0].resources.digests()) if prepared.benches else {},
+        # The cards hold the digest of every word list, template and table that comes along.
+        (shipped("datasets") / "sources.toml").read_text("utf-8"),
     )
 
 

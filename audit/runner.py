@@ -173,9 +173,8 @@ def _units(prepared: Prepared, journal: Journal, out: Path) -> tuple[Mapping[str
     key = digest_of(
         "units",
         prepared.identity.fingerprint,
-        prepared.test.sha256,
+        prepared.read["test"],
         repr(prepared.decision),
-        [(e.id, e.label, sorted(e.groups.items()), e.cluster) for e in prepared.test.examples],
     )
     path = out / "parts" / f"units-{key[:24]}.parquet"
     kept = journal.get("units", key)

@@ -101,6 +101,20 @@ def test_what_moves_the_facts_is_not_taken_from_the_journal(tmp_path, corpus, ot
     assert again.plan.digest != first.plan.digest
 
 
+@pytest.mark.parametrize(
+    "read",
+    [{"groups": {"sex": "x"}}, {"cluster": "one"}, {"label": "negative"}, {"text": "nothing"}],
+    ids=lambda read: next(iter(read)),
+)
+def test_a_file_read_otherwise_is_another_corpus(tmp_path, corpus, read):
+    """The same bytes with other columns named for them: the digest of the file does not move."""
+    first = run(tmp_path, corpus)
+    examples = (replace(corpus.examples[0], **read), *corpus.examples[1:])
+    again = run(tmp_path, replace(corpus, examples=examples))
+    assert not any(cost.from_journal for cost in again.telemetry.probes)
+    assert again.plan.digest != first.plan.digest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     name: ClassVar[str] = "broken"
