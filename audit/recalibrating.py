@@ -151,7 +151,7 @@ def _fit(probs: Probs, events: Events) -> _Fit | Absent:
     x = np.log(p) - np.log1p(-p)
     if y.min() == y.max():
         return Absent(code="one_class", reason="the event came always or never")
-    if float(np.ptp(x)) < 1e-9:
+    if float(np.ptp(x)) < 1e-6:
         return Absent(code="no_variation", reason="all probabilities are the same")
     yes, no = x[y > 0], x[y == 0]
     if yes.min() >= no.max() or no.min() >= yes.max():
@@ -182,7 +182,7 @@ def _recalibrated(
     beta: Floats, variance: Floats, n: int, degrees: float, method: str, level: float
 ) -> Recalibration | Absent:
     errors = np.sqrt(np.diag(variance))
-    if not (np.isfinite(errors).all() and errors.min() > 0):
+    if not (np.isfinite(errors).all() and errors.min() > 1e-9):
         return Absent(code="unstable", reason="the regression's error cannot be told")
 
     def one(i: int) -> Estimate:
@@ -212,7 +212,7 @@ def _logistic(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats] | None:
             step = np.linalg.solve(curvature, scores.sum(axis=0))
         except np.linalg.LinAlgError:
             return None
-        if float(np.abs(step).max()) < 1e-10:
+        if float(np.abs(step).max()) < 1e-10 * max(1.0, float(np.abs(beta).max())):
             return beta, curvature, scores
         size = 1.0
         while (after := loss(beta + size * step)) > now + 1e-12 and size > 1e-8:

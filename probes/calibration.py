@@ -142,13 +142,12 @@ class Calibration:
         """Return the error over bins, that of perfect models, and how often theirs is as large."""
         level, rng = bench.level, bench.rng("ece", *path)
         error = calibrating.expected_calibration_error(p, y, bins=self.bins, rng=rng, level=level)
-        if isinstance(error, Absent):
-            return error, error, error
+        observed = error.value if isinstance(error, Estimate) else None
         band = calibrating.null_band(
-            p, error.value, bins=self.bins, rng=bench.rng("null", *path), level=level
+            p, observed, bins=self.bins, rng=bench.rng("null", *path), level=level
         )
-        if isinstance(band, Absent):
-            return error, band, band
+        if isinstance(error, Absent) or isinstance(band, Absent):
+            return (error,) * 3
         test = Tested(
             statistic=error.value, p=band.p, method="parametric-bootstrap", resamples=band.resamples
         )

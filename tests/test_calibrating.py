@@ -153,6 +153,9 @@ def test_what_has_no_calibration_is_absent_with_its_reason():
         (cal.recalibration, (p, [1, 0, 1, 0], ["a", "a", "b", "b"]), "too_few"),
         (cal.recalibration, ([], []), "empty"),
         (cal.recalibration_difference, (p, [1, 0, 1, 0], [1, 1, 1, 1]), "empty"),
+        (cal.recalibration_difference, (p, [1, 0, 1, 0], [0, 0, 0, 0]), "empty"),
+        (cal.recalibration_difference, (p, [1, 0, 1, 2], [0, 0, 1, 1]), "invalid"),
+        (cal.spiegelhalter, ([], []), "empty"),
         (cal.brier, ([0.1, nan], [0, 1]), "invalid"),
         (cal.brier, ([0.1, 1.1], [0, 1]), "invalid"),
         (cal.brier, ([0.1, 0.2], [0, 2]), "invalid"),
@@ -177,3 +180,43 @@ def test_probabilities_of_0_and_1_do_not_break_the_line():
         p, np.concatenate([[1], np.zeros(19), np.ones(20), rng.random(60) < 0.5])
     )
     assert 0 < line.slope.low < line.slope.value < 1
+
+
+def test_dependence_that_leaves_no_error_is_no_certainty():
+    """Three clusters, each a perfect table: what differs between them cannot be read off."""
+    p, y = [0.25] * 4 + [0.75] * 4, [1, 0, 0, 0, 1, 1, 1, 0]
+    names = [name for name in "abc" for _ in range(8)]
+    found = cal.recalibration(p * 3, y * 3, names)
+    assert isinstance(found, Absent) and found.code == "unstable"
+    alone = cal.recalibration(p * 3, y * 3)
+    assert alone.slope.value == pytest.approx(1) and alone.slope.low < 0.9
+    sides = [True] * 16 + [False] * 8
+    found = cal.recalibration_difference(p * 3, y * 3, sides, names)
+    assert isinstance(found, Absent) and found.code == "too_few"
+
+
+def test_any_input_gives_a_number_or_a_reason():
+    """Texts by the handful, with ties, ends, clusters: nothing raises, and no number is NaN."""
+    rng, kinds = np.random.default_rng(9), set()
+    for _ in range(400):
+        n = int(rng.integers(1, 14))
+        p = rng.choice([0.0, 1e-9, 0.2, 0.5, 0.5 + 1e-9, 0.8, 1.0, rng.random()], n)
+        y = rng.random(n) < rng.choice([0.0, 0.5, 0.9])
+        names = rng.choice(list("abcdefg"), n).tolist() if rng.random() < 0.5 else None
+        sides = rng.random(n) < 0.5
+        found = [
+            cal.brier(p, y, names),
+            cal.log_loss(p, y, names),
+            cal.calibration_in_the_large(p, y, names),
+            cal.expected_calibration_error(p, y, resamples=20, rng=rng),
+        ]
+        for line in (
+            cal.recalibration(p, y, names),
+            cal.recalibration_difference(p, y, sides, names),
+        ):
+            found += [line] if isinstance(line, Absent) else [line.slope, line.intercept]
+        for one in found:
+            assert isinstance(one, Estimate) or one.reason
+            kinds.add(one.method if isinstance(one, Estimate) else one.code)
+        assert np.isfinite(cal.maximum_calibration_error(p, y))
+    assert {"wald", "cluster-wald", "one_class", "separated", "test-inversion"} <= kinds

@@ -103,12 +103,12 @@ def test_a_group_whose_events_come_more_often_than_said_is_seen():
 
 def test_equal_groups_are_told_apart_as_rarely_as_the_level_says():
     apart = dict.fromkeys(COMPARED, 0)
-    for seed in range(50):
+    for seed in range(30):
         found = run(Calibration(), bench(people(np.random.default_rng(seed + 10), 400), seed=seed))
         for metric in COMPARED:
             gap = found[f"{metric}_gap[against=rest,g=a]"].value
             apart[metric] += not gap.low <= 0 <= gap.high
-    assert max(apart.values()) <= 8 and sum(apart.values()) >= 2, apart
+    assert max(apart.values()) <= 6 and sum(apart.values()) >= 1, apart
 
 
 def test_small_groups_and_missing_labels_are_counted():
@@ -132,6 +132,9 @@ def test_small_groups_and_missing_labels_are_counted():
         "in another group": 128,
     }
     assert found["brier"].used == 249
+    blank = [Example(id=f"x{i}", text="0.4 x", groups={"g": "d"}) for i in range(3)]
+    found = run(Calibration(attributes=("g",)), bench([*examples, *blank]))
+    assert found["slope[g=d]"].value.code == "empty"
 
 
 def test_texts_in_clusters_get_no_band_of_independent_ones():

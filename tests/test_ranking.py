@@ -10,6 +10,7 @@ from audit.types import Absent, Estimate
 LABEL = np.array([1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0], bool)
 SCORE = np.array([0.9, 0.8, 0.35, 0.4, 0.3, 0.2, 0.1, 0.85, 0.6, 0.7, 0.55, 0.15])
 MEMBER = np.arange(12) >= 7
+KINDS = ("subgroup", "bpsn", "bnsp")
 
 
 def drawn(rng, n=200, ties=False):
@@ -191,3 +192,39 @@ def test_the_generalized_mean_has_the_error_of_its_texts():
         values.append(e.value)
     assert 0.9 <= hits / 200 <= 0.99
     assert np.mean(values) < truth
+
+
+def test_areas_without_an_error_of_their_own():
+    score, label = np.arange(60.0), np.arange(60) >= 30
+    low = ranking.area(score, label, None, (np.arange(60) < 20) | (np.arange(60) >= 40))
+    whole = ranking.area(score, label)
+    mean = ranking.power_mean_of([low, whole])
+    assert (mean.value, mean.low) == pytest.approx((1.0, 0.025 ** (1 / 20)))
+    gap = ranking.difference(low, whole)
+    assert gap.value == 0 and gap.low < -0.05 and gap.high > 0.05
+    some = ranking.area(SCORE, LABEL)
+    same = ranking.difference(some, some)
+    assert isinstance(same, Absent) and same.code == "no_variation"
+    assert isinstance(ranking.power_mean_of([]), Absent)
+
+
+def test_any_input_gives_a_number_or_a_reason():
+    rng, kinds = np.random.default_rng(21), set()
+    for _ in range(500):
+        n = int(rng.integers(1, 12))
+        score = rng.choice([0.0, 0.3, 0.3, 1.0, rng.random()], n)
+        label, member = rng.random(n) < 0.5, rng.random(n) < 0.5
+        names = rng.choice(list("abcde"), n).tolist() if rng.random() < 0.5 else None
+        areas = [ranking.area(score, label, names, ranking.cell(k, label, member)) for k in KINDS]
+        there = [a for a in areas if not isinstance(a, Absent)]
+        found = [ranking.as_estimate(a) for a in there] + [ranking.auc(score, label, names)]
+        found += [ranking.difference(a, b, names) for a in there for b in there]
+        found += [ranking.power_mean_of(there, names)]
+        for one in found:
+            assert isinstance(one, Estimate) or one.reason
+            if isinstance(one, Estimate):
+                for limit in (-1.0, 0.0, 0.4, 1.0):
+                    assert 0 <= stats.p_beyond(one, limit, "above") <= 1
+                    assert 0 <= stats.p_beyond(stats.for_judging(one), limit, "below") <= 1
+            kinds.add(one.method if isinstance(one, Estimate) else one.code)
+    assert {"logit-delong", "logit-delong-cluster", "delong", "too_few", "one_class"} <= kinds

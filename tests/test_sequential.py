@@ -227,6 +227,10 @@ def test_no_change_is_no_certainty():
         (lambda: paired.non_inferiority(0, 0, 0, 0.1), "empty"),
         (lambda: paired.bca([]), "empty"),
         (lambda: paired.bca([1.0]), "too_few"),
+        (
+            lambda: paired.bca([0.0] * 9 + [5.0], rng=np.random.default_rng(3), resamples=2),
+            "unstable",
+        ),
         (lambda: paired.bca([1.0, 1.0]), "no_variation"),
         (lambda: paired.bca([1.0, float("nan")]), "not_finite"),
         (lambda: paired.counterfactual_gap([], []), "empty"),
