@@ -59,6 +59,7 @@ def expand(gates: Sequence[Gate], planned: Sequence[PlannedProbe]) -> tuple[Clai
                         severity=gate.severity,
                         blocking=gate.blocking,
                         optional=gate.optional,
+                        undecided=gate.undecided,
                     )
                 )
             if margin is not None:
@@ -129,16 +130,21 @@ def exit_code(
     """Return the exit code of an audit; of several that apply, the lowest of 1, 2, 3.
 
     1: a blocking, unwaived claim failed (or is undecided under ``undecided = "fail"``). 2: a probe
-    behind one crashed. 3: one is undecided or has no number, unless ``undecided = "warn"``.
+    behind one crashed. 3: one is undecided or has no number, unless ``undecided = "warn"``. A gate's
+    own ``undecided`` goes before the audit's.
     """
     counted = [v for v in verdicts if v.claim.blocking and not v.waived_by]
     statuses = {v.status for v in counted}
-    open_ = bool(statuses & {"inconclusive", "not_estimable"})
-    if "fail" in statuses or (open_ and undecided == "fail"):
+    open_ = {
+        v.claim.undecided or undecided
+        for v in counted
+        if v.status in ("inconclusive", "not_estimable")
+    }
+    if "fail" in statuses or "fail" in open_:
         return FAILED
     if "error" in statuses:
         return COULD_NOT_RUN
-    return UNDECIDED if open_ and undecided == "exit3" else PASSED
+    return UNDECIDED if "exit3" in open_ else PASSED
 
 
 def _limits(gate: Gate, at: str) -> list[tuple[Literal["at_most", "at_least"], float]]:
@@ -199,6 +205,7 @@ def _no_worse(gate: Gate, position: int, measurement: str, margin: float, at: st
         severity=gate.severity,
         blocking=gate.blocking,
         optional=gate.optional,
+        undecided=gate.undecided,
         against="baseline",
     )
 

@@ -166,7 +166,8 @@ class ClaimItem(_Item):
             raise Broken(row.message)
         if row.outcome in _STATUS:
             self.evenhand = row.outcome
-            self.stops = self.export().result.plan.undecided == "exit3"
+            policy = row.verdict.claim.undecided or self.export().result.plan.undecided
+            self.stops = policy == "exit3"
             pytest.skip(row.message)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

@@ -323,6 +323,9 @@ class Gate:
     blocking: bool = True
     optional: bool = False
     """An empty slice is then *not_applicable* instead of *not_estimable*."""
+    undecided: Literal["exit3", "fail", "warn"] | None = None
+    """What an undecided claim of it does to the exit code; None: what the audit says. ``fail`` lets
+    the far end of the interval count, ``warn`` the near end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +346,8 @@ class Claim:
     blocking: bool = True
     optional: bool = False
     against: Literal["level", "baseline"] = "level"
+    undecided: Literal["exit3", "fail", "warn"] | None = None
+    """None: what the audit says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,7 +395,9 @@ class Waiver:
         try:
             date.fromisoformat(self.expires)
         except ValueError:
-            raise ValueError(f"expires must be a day, as 2027-01-31, got {self.expires!r}") from None
+            raise ValueError(
+                f"expires must be a day, as 2027-01-31, got {self.expires!r}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

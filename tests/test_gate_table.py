@@ -72,8 +72,9 @@ def value(position, against):
     return stats.share({"below": 20, "across": 100, "above": 300}[position], 1000)
 
 
-def audited(position, texts, run, waiver, against, undecided, blocking):
+def audited(position, texts, run, waiver, against, undecided, blocking, own=None):
     gate = Gate(
+        undecided=own,
         metric="typos.flip_rate",
         min_n=2000 if texts == "few" else 30,
         blocking=blocking,
@@ -173,6 +174,19 @@ def test_the_table_is_whole():
         "error",
     }
     assert {code for _, code in found} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("audits", UNDECIDED)
+@pytest.mark.parametrize("own", UNDECIDED)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_gate_may_say_for_itself_what_undecided_does(position, own, audits):
+    result = judging.judged(
+        audited(position, "enough", "ran", "no waiver", "level", audits, True, own), today=TODAY
+    )
+    _, code = oracle(position, "enough", "ran", "no waiver", own, True)
+    assert judging.exit_code(result, today=TODAY) == code
+    (row,) = export_of(result, today=TODAY).rows
+    assert (row.outcome == "failed") == (code == 1)
 
 
 def claims_on(values, *, blocking=True):

@@ -10,6 +10,7 @@ from audit import judging, waivers
 from audit.figures import number, percent
 from audit.findings import finding_id
 from audit.policies import line_of
+from audit.report import hidden
 from audit.types import AuditResult, Claim, Finding, Status, Verdict
 
 Outcome = Literal["failed", "error", "undecided", "noted", "off", "passed"]
@@ -127,14 +128,17 @@ def outcome(verdict: Verdict, *, undecided: str) -> Outcome:
         return "noted"
     if verdict.status == "error":
         return "error"
-    return "failed" if verdict.status == "fail" or undecided == "fail" else "undecided"
+    policy = verdict.claim.undecided or undecided
+    return "failed" if verdict.status == "fail" or policy == "fail" else "undecided"
 
 
 def shown(text: object, longest: int = _LONGEST) -> str:
     """Return one line that shows every character: what a terminal, a parser or a reader could take
     for something else stands as a visible escape, and very long texts are cut with a count."""
     whole = str(text)
-    said = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in whole[:longest])
+    said = "".join(
+        c if c.isprintable() and not hidden(c) else f"\\u{ord(c):04x}" for c in whole[:longest]
+    )
     return f"{said} … ({len(whole) - longest:,} more characters)" if len(whole) > longest else said
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from audit import figures, gates
-from audit.report._passages import pieces, visible
+from audit.report._passages import hidden, pieces, visible
 from audit.report._plots import Axis, Plot, axis, plot
 from audit.report._view import arrange, settings, stated
 from audit.report._wording import MEANINGS, STATUSES, duration, rule
@@ -22,7 +22,7 @@ from audit.types import Absent, AuditResult
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Axis", "Plot", "axis", "page", "plot", "render"]
+__all__ = ["Axis", "Plot", "axis", "hidden", "page", "plot", "render"]
 
 
 def render(result: AuditResult) -> str:

@@ -48,13 +48,12 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 def exit_words(code: int, result: AuditResult) -> str:
     """Say what an exit code means for whoever waits for it."""
     text = _EXITS[code]
-    open_claims = any(v.status in ("inconclusive", "not_estimable") for v in result.verdicts)
-    if code == 0 and open_claims and result.plan.undecided == "warn":
+    if code == 0 and (_any(result, "inconclusive") or _any(result, "not_estimable")):
         text = (
             "No blocking limit was found broken. Some claims stayed undecided; the plan says that "
             "such claims warn and do not stop a job."
         )
-    if code == 1 and result.plan.undecided == "fail" and not _any(result, "fail"):
+    if code == 1 and not _any(result, "fail"):
         text = (
             "No limit was found broken, but a blocking claim stayed undecided, and the plan says "
             "that undecided counts as failed. A job that runs these gates stops."
