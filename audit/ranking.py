@@ -245,10 +245,11 @@ def area(
     value = float(above.mean())
     clustered = clusters is not None and len(clusters) > 0
     index: NDArray[np.intp] = np.arange(len(x))
+    sides = len(ups), len(downs)
     if clustered:
         _, index = np.unique(cluster_names(len(x), clusters), return_inverse=True)
         clustered = len(np.unique(index[inside])) < int(inside.sum())
-    sides = len(np.unique(index[ups])), len(np.unique(index[downs]))
+        sides = len(np.unique(index[ups])), len(np.unique(index[downs]))
     if min(sides) < 2:
         return Absent(code="too_few", reason="a class has fewer than two independent texts")
     influence = np.zeros(len(x))
