@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 import realdata
 
 SEED = "swap bench 3"
+HELD_OUT_SEED = "swap bench 3, held out"
 SHORTEST, LONGEST = 20, 240
 
 WORDS: Mapping[str, str] = {
@@ -58,6 +59,13 @@ SOURCES: Mapping[str, Mapping[str, int]] = {
     "madlibs_names": {"name": 3},
 }
 """Source to the number of sentences wanted of each stratum."""
+HELD_OUT: Mapping[str, Mapping[str, int]] = {
+    "edos": {"pronoun": 26, "noun": 22, "name": 6, "religion": 5, "race": 6, "quiet": 4, "trap": 6},
+    "davidson": {"pronoun": 8, "noun": 4, "race": 3, "quiet": 2, "trap": 2},
+    "madlibs_wiki": {"pronoun": 8, "noun": 3, "name": 3, "religion": 3, "race": 2},
+    "madlibs": {"religion": 2, "race": 2, "orientation": 2, "age": 2, "disability": 2},
+}
+"""The same for the second draw, of which those of the first are left out."""
 
 
 def texts(source: str) -> Iterator[tuple[str, str]]:
@@ -79,12 +87,25 @@ def texts(source: str) -> Iterator[tuple[str, str]]:
 
 
 def draw() -> Iterator[tuple[str, str, str, str]]:
+    """Yield source, id, stratum and text of the first draw."""
+    yield from _draw(SEED, SOURCES)
+
+
+def held_out() -> Iterator[tuple[str, str, str, str]]:
+    """Yield the same of the second draw."""
+    first = {text for *_, text in draw()}
+    yield from (row for row in _draw(HELD_OUT_SEED, HELD_OUT) if row[3] not in first)
+
+
+def _draw(
+    seed: str, sources: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[str, str, str, str]]:
     """Yield source, id, stratum and text, stratum by stratum; no text twice."""
     patterns = {
         k: re.compile(rf"\b(?:{w})\b", 0 if k == "name" else re.IGNORECASE)
         for k, w in WORDS.items()
     }
-    for source, wanted in SOURCES.items():
+    for source, wanted in sources.items():
         pool = [(i, t) for i, t in texts(source) if SHORTEST <= len(t) <= LONGEST]
         taken: set[str] = set()
         for stratum, n in wanted.items():
@@ -97,7 +118,7 @@ def draw() -> Iterator[tuple[str, str, str, str]]:
                 plain = ("pronoun", "noun")
                 fits = [(i, t) for i, t in fits if not any(patterns[p].search(t) for p in plain)]
             kept = 0
-            for _, i, text in sorted((_rank(stratum, t), i, t) for i, t in fits):
+            for _, i, text in sorted((_rank(seed, stratum, t), i, t) for i, t in fits):
                 if kept == n:
                     break
                 if text not in taken:
@@ -106,10 +127,10 @@ def draw() -> Iterator[tuple[str, str, str, str]]:
                     yield source, i, stratum, text
 
 
-def _rank(stratum: str, text: str) -> str:
-    return hashlib.sha256(f"{SEED}|{stratum}|{text}".encode()).hexdigest()
+def _rank(seed: str, stratum: str, text: str) -> str:
+    return hashlib.sha256(f"{seed}|{stratum}|{text}".encode()).hexdigest()
 
 
 if __name__ == "__main__":
-    for row in draw():
+    for row in (*draw(), *held_out()):
         print("\t".join(repr(part)[1:-1] for part in row))
