@@ -1,5 +1,6 @@
 """Two audits of the same texts: what got better, what got worse, what cannot be told."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +25,13 @@ from audit.types import (
 
 Better = Literal["lower", "higher", "nearer_zero", ""]
 
-_LOWER = (
-    "flip_rate",
-    "excess_flip_rate",
-    "score_shift",
-    "excess_score_shift",
-    "accuracy_drop",
-    "attack_success_rate",
-    "broken_within_budget",
-    "excess_share",
+_LOWER = re.compile(
+    r"(flip|failure|leak|duplicate)_rate|score_shift|accuracy_drop|excess_ctf|weak_share|brier"
+    r"|attack_success_rate|broken_within_budget|excess_share"
 )
-_HIGHER = ("accuracy", "robust_accuracy")
-_NEARER = (
-    "favourable_gap",
-    "selection_rate_gap",
-    "true_positive_rate_gap",
-    "false_positive_rate_gap",
-    "accuracy_gap",
-)
+_HIGHER = re.compile(r"(|.*_)accuracy|(|.*_)auc")
+_NEARER = re.compile(r".*_gap|excess_shift|net_shift|in_the_large")
+"""Metrics by which way is better, the last word first: a gap of accuracy is a gap."""
 MARGIN = 0.02
 """Loss of accuracy that the sentences still call small."""
 
@@ -250,11 +240,13 @@ def _verdict(
 
 def better_of(metric: str) -> Better:
     """Return the direction in which a metric gets better; empty: it has none."""
-    if metric in _LOWER:
-        return "lower"
-    if metric in _HIGHER:
+    if metric.startswith("placebo"):
+        return ""
+    if _NEARER.fullmatch(metric):
+        return "nearer_zero"
+    if _HIGHER.fullmatch(metric):
         return "higher"
-    return "nearer_zero" if metric in _NEARER else ""
+    return "lower" if _LOWER.search(metric) else ""
 
 
 def _plain(m: Measurement) -> str:

@@ -49,6 +49,20 @@ _ADVICE = {
     "flatter a new model.",
     "reliance": "Look at the words that carry the score. If they should not matter, balance them "
     "in the training texts (evenhand retrain) and check with swaps that the decision follows.",
+    "templates": "Read the failed cases by template: a few templates may carry them all. Where the "
+    "expectation holds for your use, add texts of that kind to training and measure again.",
+    "dialect": "Read the pairs: grammar alone was changed. Ask speakers whether they sound right, "
+    "then add texts in that variety to training and measure again.",
+    "slices": "Read texts of the slice that are decided wrongly; it was found on one half of the "
+    "texts and confirmed on the other. Label more such texts before anything else is changed.",
+    "bias_auc": "Read texts that name the identity and score high without cause. Balance labels "
+    "among training texts that name it, and measure again.",
+    "calibration": "Scores of this group do not mean what they say elsewhere. Recalibrate, or do "
+    "not use one threshold for all before that is understood.",
+    "impact_ratio": "Look for the cause before acting; whether a ratio is lawful is a question for "
+    "counsel, not for this number.",
+    "data_audit": "Mend the data first: what a model learns or is measured on there cannot be "
+    "trusted, and numbers of other probes rest on it.",
     "group_rates": "Look for the cause before acting: compare base rates, label quality, length "
     "and subject of the texts between the groups, then decide whether data, labels or the "
     "threshold must change.",

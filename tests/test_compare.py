@@ -8,6 +8,7 @@ import pytest
 from test_runner import config, corpus, run  # noqa: F401
 
 from audit import compare, pairing, stats, store
+from audit.compare import better_of
 from audit.errors import ResultError
 from audit.shipped import shipped
 from audit.testing import Lexicon
@@ -257,3 +258,23 @@ def test_the_spread_over_seeds_is_told_apart_from_sampling_error(bare):
     assert "worse in 2" in said[0]
     assert compare.over_seeds(seeds[:1]) == ()
     assert "Two seeds say little" in compare.over_seeds(seeds[:2])[-1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "better"),
+    [
+        ("flip_rate", "lower"),
+        ("placebo_flip_rate", ""),
+        ("group_failure_rate", "lower"),
+        ("excess_score_shift", "lower"),
+        ("excess_shift", "nearer_zero"),
+        ("accuracy", "higher"),
+        ("accuracy_gap", "nearer_zero"),
+        ("subgroup_auc", "higher"),
+        ("failure_gap", "nearer_zero"),
+        ("selection_rate", ""),
+        ("share_of_data", ""),
+    ],
+)
+def test_which_way_is_better_is_known_by_the_metric(metric, better):
+    assert better_of(metric) == better
