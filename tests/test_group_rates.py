@@ -469,3 +469,19 @@ def test_an_attribute_cannot_take_a_word_that_ids_use():
     texts = [Example(id=str(i), text=f"good {i}", groups={"against": "x"}) for i in range(3)]
     with pytest.raises(ConfigError, match="'against'"):
         GroupRates().plan(bench(texts))
+
+
+def test_the_joint_tests_are_for_texts_that_are_independent():
+    found = run(
+        [example(i, "AB"[i % 2], i % 3 > 0, i % 5 > 1, cluster=f"c{i // 2}") for i in range(300)],
+        GroupRates(min_n=10),
+    )
+    assert found["equalized_odds_p[against=rest,sex=A]"].value.code == "clustered"
+
+
+def test_a_number_that_fairlearn_does_not_share_stops_the_probe(monkeypatch):
+    from audit import metrics
+
+    monkeypatch.setattr(metrics, "rates_by_group", lambda *_: {"0": 0.123})
+    with pytest.raises(AssertionError, match="by fairlearn"):
+        run(TV10)

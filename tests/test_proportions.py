@@ -471,3 +471,41 @@ def test_the_distance_to_significance_turns_the_test(one, other):
     there = [k + s * found for s in (1, -1) if 0 <= k + s * found <= one[1]]
     assert any(turned(t) != now for t in there)
     assert found >= 1
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (lambda: p.boschloo(100, 300, 120, 300), "too_large"),
+        (lambda: impact.to_four_fifths(3, 2, 1, 2), "invalid"),
+        (lambda: impact.to_significance(3, 2, 1, 2), "invalid"),
+        (lambda: impact.to_significance(0, 0, 1, 2), "empty"),
+        (lambda: impact.to_significance(2, 3, 1, 2), "out_of_reach"),
+        (lambda: p.omnibus_clustered([], [], []), "empty"),
+        (lambda: p.omnibus_clustered([float("nan")], ["a"], [None]), "not_finite"),
+        (lambda: p.omnibus_clustered([0.0, 1.0], ["a", "a"], [None] * 2), "one_group"),
+        # Every cluster has a text of every group: two clusters cannot tell three groups apart.
+        (
+            lambda: p.omnibus_clustered(
+                [0.0, 1, 0, 1, 1, 0], list("abcabc"), ["x"] * 3 + ["y"] * 3
+            ),
+            "too_few",
+        ),
+        (lambda: p.omnibus([(3, 2), (1, 5)]), "invalid"),
+        (lambda: p.spread([(1, 1), (3, 9)]), "one_group"),
+        (lambda: p.heterogeneity([(3, 2, 1, 5)]), "invalid"),
+    ],
+)
+def test_what_cannot_be_tested_says_why_by_code(found, code):
+    said = found()
+    assert isinstance(said, Absent) and said.code == code and said.reason
+
+
+def test_one_audit_in_twenty_shows_less_than_the_low_end_of_the_band():
+    rng = np.random.default_rng(0)
+    sizes = np.array([40, 90, 150])
+    drawn = rng.binomial(sizes, 0.3, size=(20_000, 3)) / sizes
+    lowest = drawn.min(axis=1) / drawn.max(axis=1)
+    band = p.null_band(sizes.tolist(), 0.3)
+    assert (lowest < band.low).mean() == pytest.approx(0.05, abs=0.01)
+    assert (lowest < band.median).mean() == pytest.approx(0.5, abs=0.02)

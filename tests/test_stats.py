@@ -257,3 +257,74 @@ def test_totals_that_say_nothing_are_absent_one_by_one():
     assert [a.code for a in alone] == ["too_few"] * 3
     never = stats.bootstrap_totals(lambda t: t[:, :1] * np.nan, rare, rng=rng, resamples=20)
     assert never[0].code == "undefined"
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (lambda: stats.share(0, 0), "empty"),
+        (lambda: stats.share(3, 2), "invalid"),
+        (lambda: stats.share(-1, 2), "invalid"),
+        (lambda: stats.difference(1, 2, 0, 0), "empty"),
+        (lambda: stats.difference(0, 0, 1, 2), "empty"),
+        (lambda: stats.difference(3, 2, 1, 2), "invalid"),
+        (lambda: stats.difference(1, 2, 3, 2), "invalid"),
+        (lambda: stats.paired_difference(0, 0, 0), "empty"),
+        (lambda: stats.paired_difference(5, 3, 3), "invalid"),
+        (lambda: stats.paired_difference(5, -1, 3), "invalid"),
+        (lambda: stats.mcnemar(0, 0), "no_change"),
+        (lambda: stats.mcnemar(-1, 3), "invalid"),
+        (lambda: stats.mean([]), "empty"),
+        (lambda: stats.mean([1.0]), "too_few"),
+        (lambda: stats.mean([1.0, 2.0], ["a", "a"]), "too_few"),
+        (lambda: stats.mean([1.0, float("nan")]), "not_finite"),
+        (lambda: stats.mean([2.0, 2.0]), "no_variation"),
+        (lambda: stats.mean([2.0, 2.0], low=0.0, high=1.0), "invalid"),
+        (lambda: stats.difference_of_means([1.0, 2.0], [True, True]), "empty"),
+        (lambda: stats.difference_of_means([1.0, 2.0], [False, False]), "empty"),
+        (lambda: stats.difference_of_means([1.0, float("inf")], [True, False]), "not_finite"),
+        (lambda: stats.difference_of_means([1.0, 2.0], [True, False]), "too_few"),
+        (
+            lambda: stats.difference_of_means([1.0, 2, 3, 5], [1, 1, 0, 0], low=0.0, high=4.0),
+            "invalid",
+        ),
+        (lambda: stats.difference_of_means([1.0, 1, 2, 2], [1, 1, 0, 0]), "no_variation"),
+        (lambda: stats.sign_flip([]), "empty"),
+        (lambda: stats.sign_flip([0.0, 0.0]), "no_change"),
+        (lambda: stats.sign_flip([float("nan")]), "not_finite"),
+        (lambda: stats.bootstrap(lambda w: w[:, 0], 0, rng=np.random.default_rng(0)), "empty"),
+    ],
+)
+def test_what_cannot_be_estimated_says_why_by_code(found, code):
+    said = found()
+    assert isinstance(said, Absent) and said.code == code and said.reason
+
+
+def test_sampled_and_exact_sign_flips_agree():
+    """Up to sixteen differences are enumerated, more are drawn; ten tiny ones change nothing."""
+    from itertools import product
+
+    x = np.array([0.5, 1.2, -0.3, 0.8, 2.0, -0.6, 1.1, 0.2, 0.9, -0.4])
+    flipped = [abs(np.dot(s, x)) >= abs(x.sum()) - 1e-12 for s in product((-1, 1), repeat=10)]
+    assert stats.sign_flip(x) == pytest.approx(np.mean(flipped))
+    long = np.concatenate([x, np.full(10, 1e-9)])
+    assert stats.sign_flip(long) == pytest.approx(np.mean(flipped), abs=0.012)
+    many = np.ones(40)
+    assert stats.sign_flip(many, resamples=999) == 1 / 1000
+
+
+def test_adjusting_nothing_gives_nothing_and_a_missing_p_is_refused():
+    for adjust in (stats.holm, stats.benjamini_hochberg, stats.benjamini_yekutieli):
+        assert len(adjust([])) == 0
+        assert adjust([0.03]).tolist() == [0.03]
+        with pytest.raises(ValueError, match="leave absent ones out"):
+            adjust([0.1, float("nan")])
+
+
+def test_sizes_of_nothing_detect_nothing():
+    assert stats.mde_share(0) is None is stats.mde_difference(0, 5, 0.5)
+    assert stats.mde_paired(0, 0.1) is None is stats.mde_mean(1.0, 0)
+    assert stats.mde_difference(1, 1, 0.5) is None
+    # Twice the power's half: a share near 0 or 1 is not taken to vary not at all.
+    assert 0 < stats.mde_share(100, 0.0) < stats.mde_share(100, 0.5)
+    assert stats.mde_mean(2.0, 100) == pytest.approx(2 * (1.959964 + 0.841621) / 10, abs=1e-6)
