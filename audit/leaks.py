@@ -353,7 +353,10 @@ def _bucket(hashes: NDArray[np.uint64]) -> Ints:
 
 
 def _folded(text: Text) -> str:
-    return re.sub(r"[\W_]+", " ", folded_text(text)).strip() or folded_text(text)
+    parts = (text,) if isinstance(text, str) else text
+    return "\0".join(
+        re.sub(r"[\W_]+", " ", folded_text(part)).strip() or folded_text(part) for part in parts
+    )
 
 
 def _width(folded: str) -> int:

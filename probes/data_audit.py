@@ -206,7 +206,8 @@ class _View:
                 hits = np.zeros(len(self.examples), dtype=bool)
                 hits[[c.i for c in found if c.how == how]] = True
                 different = len({self.inputs[int(i)] for i in np.flatnonzero(hits)})
-                budget = f"{different:,} different texts; {RULES}; near from {self.probe.near:g}"
+                plural = "" if different == 1 else "s"
+                budget = f"{different:,} different text{plural}; {RULES}, from {self.probe.near:g}"
                 cell = {**where, "how": how}
                 yield self.tally.share(metric, cell, hits, self.all, budget=budget)
             theirs = {e.cluster for e in other.examples if e.cluster is not None}

@@ -88,6 +88,11 @@ def test_long_texts_and_pairs_of_texts_are_compared_too():
     ]
 
 
+def test_a_pair_is_another_where_its_border_is():
+    assert copies([("to be", "or not to be")], [("to be or", "not to be")]) == []
+    assert copies([("To be,", "or not to be?")], [("to be", "or not to be")])[0].how == "normalised"
+
+
 def test_texts_without_spaces_are_compared_by_shorter_runs():
     assert is_unspaced(HAN) and not is_unspaced("good 好") and script(HAN) == "Han"
     near, far = HAN.replace("公园", "海边"), HAN[::-1]
