@@ -24,6 +24,7 @@ from audit.types import (
     Quantiles,
     Stream,
     TwoCounts,
+    TwoMeans,
 )
 
 Side = Literal["above", "below"]
@@ -47,6 +48,7 @@ _EXACT = {
     "paired-wald": "paired-exact",
     "beta-mixture": "beta-mixture-sided",
     "logit-delong": "logit-delong-t",
+    "delong-gap": "delong-gap-t",
 }
 """What is shown to what is judged by."""
 
@@ -206,6 +208,10 @@ def _bounds(basis: Basis, method: str, level: float) -> tuple[float, float]:
         return wilson(basis.hits, basis.n, alpha)
     if isinstance(basis, TwoCounts):
         return _two_counts(basis, method, alpha)
+    if isinstance(basis, TwoMeans):
+        inner = "logit-" + method.replace("-gap", "")
+        one, other = (_bounds(side, inner, level) for side in (basis.one, basis.other))
+        return scales.hybrid(basis, one, other)
     if isinstance(basis, Stream):
         return scales.stream_bounds(basis, alpha)
     if isinstance(basis, Pairs):

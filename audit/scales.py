@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import exp, inf, log, sqrt
 
 from audit.contrasts import Bounds, falling_root
-from audit.types import Counts, Means, Pairs, Stream
+from audit.types import Counts, Means, Pairs, Stream, TwoMeans
 
 
 def logit_bounds(basis: Means, t: float) -> Bounds:
@@ -51,6 +51,22 @@ def stream_bounds(basis: Stream, alpha: float) -> Bounds:
     """Return the bounds of a stream's mean with `alpha` on each side, at any time of looking."""
     half = basis.slack - basis.scale * log(alpha)
     return max(basis.low, basis.centre - half), min(basis.high, basis.centre + half)
+
+
+def hybrid(basis: TwoMeans, one: Bounds, other: Bounds) -> Bounds:
+    """Return the bounds of a difference from those of its two sides, whose errors go together.
+
+    Source:
+        Zou & Donner (2008), Statistics in Medicine 27, pp. 1693-1702, doi:10.1002/sim.3095, and
+        Zou (2007), Psychological Methods 12(4), for the term of correlation.
+    """
+    a, b, pull = basis.one.mean, basis.other.mean, basis.correlation
+
+    def apart(x: float, y: float) -> float:
+        return sqrt(max(0.0, x * x + y * y - 2 * pull * x * y))
+
+    low = a - b - apart(a - one[0], other[1] - b)
+    return max(-1.0, low), min(1.0, a - b + apart(one[1] - a, b - other[0]))
 
 
 def _bonett_price(basis: Pairs, z: float) -> Bounds:

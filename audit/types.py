@@ -131,6 +131,18 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TwoMeans:
+    """Basis of the difference of two numbers that may rest on the same texts."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["two_means"] = "two_means"
+    one: Means
+    other: Means
+    correlation: float
+    """Of their errors, in [-1, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """Basis of a mean watched while it grows: bounds hold at every moment of looking at once.
 
@@ -147,7 +159,7 @@ class Stream:
     high: float
 
 
-Basis = Counts | TwoCounts | Pairs | Means | Quantiles | Stream
+Basis = Counts | TwoCounts | Pairs | Means | TwoMeans | Quantiles | Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
