@@ -299,6 +299,49 @@ def test_the_adverse_decision_can_be_the_positive_one():
         assert adverse[f"{same}_gap{of}"] == usual[f"{same}_gap{of}"]
 
 
+def test_harmless_tweets_in_an_african_american_dialect_are_taken_down_more_often():
+    """A plain classifier of Davidson's tweets, judged as in Sap et al. (2019), ACL P19-1163."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    train, test = (realdata.rows("davidson", f"{part}.jsonl") for part in ("train", "test"))
+    model = make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+        LogisticRegression(C=10, max_iter=500),
+    )
+    model.fit([r["text"] for r in train], [r["label"] != 2 for r in train])
+
+    class Filter:
+        labels, head, fingerprint = ("harmless", "abusive"), "single", "tweets"
+
+        def probabilities(self, texts):
+            return model.predict_proba(list(texts))
+
+    examples = tuple(
+        Example(
+            id=str(i),
+            text=r["text"],
+            label=Filter.labels[int(r["label"] != 2)],
+            groups={"dialect": r["dialect"]} if r["dialect"] else {},
+        )
+        for i, r in enumerate(test)
+    )
+    made = Bench(
+        probe="group_rates",
+        corpus=Corpus(name="tweets", labels=Filter.labels, examples=examples),
+        resources=Resources(),
+        scorer=Scorer(Filter()),
+        decision=make(Filter.labels, ("harmless",)),
+    )
+    probe = GroupRates(reference={"dialect": "white"}, positive="unfavourable")
+    found = {f.id: f.value for f in probe.run(made)}
+    gap = found["group_rates.false_positive_rate_gap[against=white,dialect=aae]"]
+    assert gap.n == 83 and gap.low > 0.1, gap
+    spread = found["group_rates.false_positive_rate_omnibus_p[over=dialect]"]
+    assert spread.value < 0.001
+
+
 def test_a_predictive_value_counts_the_decided_and_says_who_is_left():
     found = run(cells(("F", 1, 1, 30), ("F", 1, 0, 10), ("F", 0, 1, 9), ("M", 0, 0, 40)))
     of = found["positive_predictive_value[sex=F]"]
