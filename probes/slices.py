@@ -20,7 +20,7 @@ Model Validation', ICDE, arXiv:1807.06068; Holm (1979), Scand. J. Statist. 6, pp
 'A note on data-splitting for the evaluation of significance levels', doi:10.1093/biomet/62.2.441.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,7 +29,7 @@ import numpy as np
 from audit import slicing, stats
 from audit.bench import Bench, Planned
 from audit.decision import Decided, correct
-from audit.errors import ConfigError
+from audit.errors import ConfigError, did_you_mean
 from audit.leaks import folded_text
 from audit.perturbation import shown
 from audit.power import mde_difference
@@ -46,13 +46,15 @@ class Slices:
     version: ClassVar[str] = "1"
     needs: ClassVar[frozenset[str]] = frozenset()
 
+    attributes: tuple[str, ...] = ()
+    """Group attributes that are searched; empty: every one of the corpus."""
     min_n: int = 30
     """Texts of the searched half a slice must have, and leave outside."""
     forward: int = 10
     """Slices taken forward to the other half. Each one more costs the others certainty."""
 
     def plan(self, bench: Bench) -> Planned:
-        self._check()
+        self._check(bench)
         used, _ = self._used(bench)
         units = _units(used)
         other = len(used) - int(_searched(bench, units).sum())
@@ -67,7 +69,7 @@ class Slices:
         )
 
     def run(self, bench: Bench) -> Iterator[Fact]:
-        self._check()
+        self._check(bench)
         used, left = self._used(bench)
         units = _units(used)
         decided = bench.decide(bench.scorer([e.input for e in used]))
@@ -77,7 +79,7 @@ class Slices:
             else decided.favourable
         )
         part = _searched(bench, units)
-        texts, groups = [e.input for e in used], [e.groups for e in used]
+        texts, groups = [e.input for e in used], [self._groups(e) for e in used]
         found = slicing.features(texts, groups, part, least=self.min_n)
         search = slicing.search(found, good, part, least=self.min_n, most=self.forward)
         other = ~part
@@ -200,10 +202,22 @@ class Slices:
         without = len(examples) - len(used)
         return used, (Skip(reason="no true label", count=without),) if without else ()
 
-    def _check(self) -> None:
+    def _groups(self, example: Example) -> Mapping[str, str]:
+        if not self.attributes:
+            return example.groups
+        return {name: v for name, v in example.groups.items() if name in self.attributes}
+
+    def _check(self, bench: Bench) -> None:
         for name in ("min_n", "forward"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"slices: {name} must be at least 1, got {getattr(self, name)}.")
+        there = sorted({name for e in bench.corpus.examples for name in e.groups})
+        for name in self.attributes:
+            if bench.corpus.examples and name not in there:
+                raise ConfigError(
+                    f"No text in {bench.corpus.name!r} has the attribute {name!r}.",
+                    hint=did_you_mean(name, there),
+                )
 
 
 def _labelled(bench: Bench) -> bool:

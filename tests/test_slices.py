@@ -350,6 +350,15 @@ def test_multi_label_models_and_pairs_of_texts_are_sliced():
     assert all(t.endswith("and quince") for t in cases[0].before)
 
 
+def test_only_the_attributes_that_are_named_are_searched():
+    everything = confirmed(run(planted())[0])
+    others = confirmed(run(planted(), Slices(attributes=("age",)))[0])
+    assert any(s.startswith("sex = f") for s in everything)
+    assert others and not any("sex" in s for s in others)
+    with pytest.raises(ConfigError, match="has the attribute 'agee'"):
+        run(planted(200), Slices(attributes=("agee",)))
+
+
 def test_few_texts_give_a_reason_and_odd_settings_are_refused():
     for examples in ((), drawn(20, np.random.default_rng(0))):
         found, cases = run(examples)
