@@ -122,6 +122,11 @@ class DiskCache:
         self._db.close()
 
     def _broken(self, problem: Exception) -> AuditError:
+        if self.path.is_dir():
+            return AuditError(
+                f"The score cache {self.path} is a folder.",
+                hint=f"Name a file with cache under [audit], e.g. {self.path / 'scores.db'}.",
+            )
         return AuditError(
             f"The score cache {self.path} cannot be used: {problem}.",
             hint="Free some disk space, or name another place with cache under [audit]; "

@@ -174,3 +174,9 @@ def test_a_damaged_cache_is_a_sentence(tmp_path):
     (tmp_path / "scores.db").write_bytes(b"not a database" * 100)
     with pytest.raises(AuditError, match="score cache .* cannot be used"):
         DiskCache(tmp_path / "scores.db")
+
+
+def test_a_folder_in_the_place_of_a_cache_is_named_as_one(tmp_path):
+    with pytest.raises(AuditError, match="is a folder") as said:
+        DiskCache(tmp_path)
+    assert "scores.db" in said.value.hint
