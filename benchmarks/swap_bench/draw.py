@@ -13,6 +13,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
@@ -86,9 +87,10 @@ def texts(source: str) -> Iterator[tuple[str, str]]:
                 yield f"{split}.{row['id']}", row["text"]
 
 
-def draw() -> Iterator[tuple[str, str, str, str]]:
-    """Yield source, id, stratum and text of the first draw."""
-    yield from _draw(SEED, SOURCES)
+@cache
+def draw() -> tuple[tuple[str, str, str, str], ...]:
+    """Return source, id, stratum and text of each sentence of the first draw."""
+    return tuple(_draw(SEED, SOURCES))
 
 
 def held_out() -> Iterator[tuple[str, str, str, str]]:

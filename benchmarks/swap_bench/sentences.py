@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,7 +39,7 @@ class Sentence:
     """One sentence, what is asked of it, and the answers that are right."""
 
     part: str
-    """``a``, ``b`` or ``c``."""
+    """``a``, ``b``, ``c``, or ``d`` for those held out."""
     id: str
     cluster: str
     """Sentences that stand or fall together: the two of a pair."""
@@ -84,7 +84,7 @@ def load() -> list[Sentence]:
     Raises:
         ValueError: If a sentence of the data is not the one that was answered.
     """
-    return [*paired(), *drawn(), *constructed()]
+    return [*paired(), *drawn(), *constructed(), *held_out()]
 
 
 def paired() -> list[Sentence]:
@@ -114,15 +114,32 @@ def paired() -> list[Sentence]:
 
 def drawn() -> list[Sentence]:
     """Return part (b): sentences drawn from data, answered by hand."""
-    texts = {(source, name): text for source, name, _, text in draw.draw()}
+    return _drawn("b", "drawn.jsonl", draw.draw())
+
+
+def constructed() -> list[Sentence]:
+    """Return part (c): sentences written for the bench, by phenomenon."""
+    return _constructed("c", "constructed.csv")
+
+
+def held_out() -> list[Sentence]:
+    """Return part (d): both kinds again, on which no engine was ever worked at."""
+    return [
+        *_drawn("d", "held_out.jsonl", draw.held_out()),
+        *_constructed("d", "held_out.csv"),
+    ]
+
+
+def _drawn(part: str, file: str, rows: Iterable[tuple[str, str, str, str]]) -> list[Sentence]:
+    texts = {(source, name): text for source, name, _, text in rows}
     made = []
-    for line in (HERE / "drawn.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (HERE / file).read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         text = texts[row["source"], row["id"]]
         _check(text, row["sha256"], row["id"])
         made.append(
             Sentence(
-                part="b",
+                part=part,
                 id=f"{row['source']}.{row['id']}",
                 cluster=row["id"],
                 about=f"{row['source']}, {row['stratum']}",
@@ -135,16 +152,15 @@ def drawn() -> list[Sentence]:
     return made
 
 
-def constructed() -> list[Sentence]:
-    """Return part (c): sentences written for the bench, by phenomenon."""
+def _constructed(part: str, name: str) -> list[Sentence]:
     made = []
-    with (HERE / "constructed.csv").open(encoding="utf-8", newline="") as file:
+    with (HERE / name).open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file, delimiter="|", quoting=csv.QUOTE_NONE)):
             made.append(
                 Sentence(
-                    part="c",
-                    id=f"c{number + 1}",
-                    cluster=f"c{number + 1}",
+                    part=part,
+                    id=f"{part}{number + 1}",
+                    cluster=f"{part}{number + 1}",
                     about=row["phenomenon"],
                     axis=row["axis"],
                     groups=_groups(row["pair"]),
