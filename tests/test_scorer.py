@@ -177,6 +177,8 @@ def test_a_damaged_cache_is_a_sentence(tmp_path):
 
 
 def test_a_folder_in_the_place_of_a_cache_is_named_as_one(tmp_path):
+    from audit.errors import AuditError
+
     with pytest.raises(AuditError, match="is a folder") as said:
         DiskCache(tmp_path)
     assert "scores.db" in said.value.hint
