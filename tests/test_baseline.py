@@ -251,3 +251,24 @@ def test_the_paired_worsening_is_that_of_the_counts_of_turned_texts(
     assert isinstance(found.value.basis, Pairs)
     assert (found.value.basis.b, found.value.basis.c) == (lost, won)
     assert json.loads(write_json(worse))["runs"][-1]["probe"] == "baseline"
+
+
+def test_a_worsening_of_flips_is_paired_from_the_cases_a_baseline_keeps(tmp_path, corpus):  # noqa: F811
+    gate = Gate(metric="typos.flip_rate", no_worse_than="baseline", margin=0.1)
+    first = config(gates=(gate,))
+    run(tmp_path / "a", corpus, asked=first, model=GOOD)
+    baseline.save(tmp_path / "a", tmp_path / "kept")
+    held = replace(first, baseline=BaselineConfig(path=str(tmp_path / "kept")))
+    same = run(tmp_path / "b", corpus, asked=held, model=GOOD)
+    found = next(m for m in same.runs[-1].measurements)
+    assert found.id == "baseline.flip_rate[probe=typos]"
+    assert found.value.method == "tango" and found.value.value == 0
+    # A model that reads nothing never flips: nothing got worse.
+    none = run(tmp_path / "c", corpus, asked=held, model=Lexicon())
+    assert verdict(none, found.id).value <= 0
+    # The other way round: where the baseline never flips, every flip is a worsening.
+    baseline.save(tmp_path / "c", tmp_path / "steady")
+    held = replace(first, baseline=BaselineConfig(path=str(tmp_path / "steady")))
+    worse = run(tmp_path / "d", corpus, asked=held, model=GOOD)
+    flips = next(m for r in worse.runs for m in r.measurements if m.id == "typos.flip_rate")
+    assert verdict(worse, found.id).value == pytest.approx(flips.value.value)
