@@ -302,9 +302,9 @@ def _detectable(plan: Plan, texts: int, target: float | None) -> list[str]:
     head = ["probe", "slice", "detectable effect (80 % power)"]
     head += [] if target is None else [f"texts in all for {target:g}"]
     rows = []
-    for (probe, where), found in slices.items():
+    for (probe, among), found in slices.items():
         low, high = f"{min(found):.3f}", f"{max(found):.3f}"
-        row = [probe, where, low if low == high else f"{low} to {high}"]
+        row = [probe, among, low if low == high else f"{low} to {high}"]
         if target is not None:
             needed = texts_needed(max(found), texts, target)
             row.append("-" if needed is None else f"{needed:,}")

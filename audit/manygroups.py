@@ -5,7 +5,7 @@ the more groups there are (Lum, Zhang & Bower 2022, arXiv:2205.05770). A group's
 ``(hits, n)`` of units with the property and units in all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import inf, log
@@ -137,7 +137,7 @@ def spread(cells: Sequence[Cell], *, level: float = 0.95) -> Estimate | Absent:
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     values = np.maximum.accumulate(np.where(low > 1e-15, low, 0.0)).tolist()
     if max(values) <= 0:
-        return Absent(code="no_variation", reason="the rates do not differ at all")
+        return Absent(code="no_variation", reason="the rates differ even less than chance has it")
     basis = Quantiles(probs=tuple(map(float, probs)), values=tuple(values))
     return estimated(found.value, basis, "q-profile", len(n), level)
 
@@ -277,11 +277,7 @@ def null_band(
         return ONE_GROUP
     if not 0 <= rate <= 1:
         return Absent(code="invalid", reason="the rate lies outside 0 to 1")
-    highest = _possible_maxima(n, rate)
-
-    @cache
-    def below(top: int, bottom: int) -> float:
-        return _p_lowest_below(n, rate, highest, top, bottom)
+    below = cache(_lowest_below(n, rate))
 
     def quantile(p: float) -> float:
         low, high = 0, _STEPS
@@ -350,17 +346,28 @@ def _possible_maxima(n: Ints, rate: float) -> Ints:
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _p_lowest_below(n: Ints, rate: float, highest: Ints, top: int, bottom: int) -> float:
+def _lowest_below(n: Ints, rate: float) -> Callable[[int, int], float]:
+    """Return the chance that the lowest rate is under ``top / bottom`` of the highest, exactly."""
     from scipy.special import bdtr
 
+    highest = _possible_maxima(n, rate)
     j, m = highest[:, 0], highest[:, 1]
-    up_to, under = np.ones(len(j)), np.ones(len(j))
-    for size in n:
-        # x / size <= j / m; x / size < j / m; x / size >= (top / bottom) * j / m.
-        most, less = (j * size) // m, -((-j * size) // m) - 1
-        least = -((-top * j * size) // (bottom * m))
-        lower = np.where(least > 0, bdtr(np.maximum(least - 1, 0), size, rate), 0.0)
-        up_to *= np.maximum(0.0, bdtr(most, size, rate) - lower)
-        under *= np.where(less >= least, np.maximum(0.0, bdtr(less, size, rate) - lower), 0.0)
+    # x / size <= j / m; x / size < j / m.
+    most = [(j * size) // m for size in n]
+    less = [-((-j * size) // m) - 1 for size in n]
+    within = [
+        (bdtr(a, size, rate), bdtr(b, size, rate)) for a, b, size in zip(most, less, n, strict=True)
+    ]
     nobody = float(np.prod((1 - rate) ** n.astype(float)))
-    return float(min(1.0, max(0.0, 1 - nobody - float((up_to - under).sum()))))
+
+    def below(top: int, bottom: int) -> float:
+        up_to, under = np.ones(len(j)), np.ones(len(j))
+        for size, b, (to_most, to_less) in zip(n, less, within, strict=True):
+            # x / size >= (top / bottom) * j / m.
+            least = -((-top * j * size) // (bottom * m))
+            lower = np.where(least > 0, bdtr(np.maximum(least - 1, 0), size, rate), 0.0)
+            up_to *= np.maximum(0.0, to_most - lower)
+            under *= np.where(b >= least, np.maximum(0.0, to_less - lower), 0.0)
+        return float(min(1.0, max(0.0, 1 - nobody - float((up_to - under).sum()))))
+
+    return below
