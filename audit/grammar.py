@@ -63,6 +63,8 @@ def precedes(text: str, found: Sequence[Word], i: int) -> str:
 
 def _closes(text: str, found: Sequence[Word], i: int) -> bool:
     """Return whether no noun can follow word `i` in the same phrase."""
+    if i + 1 < len(found) and gap(text, found, i) in ("'", "’") and found[i + 1].lower == "s":
+        return False
     return (following := follows(text, found, i)) == "" or following in word_class("function")
 
 

@@ -189,8 +189,7 @@ def _is_something_else(seen: _Place, table: Lexicon, term: Term, i: int, j: int)
     after = seen.words[j + 1] if j + 1 < len(seen.words) and beside else None
     if after is not None and after.capital and after.lower not in word_class("capital_ok"):
         known = table.terms.get((after.lower,))
-        moves = known is not None and known.kind == "name" and "ambiguous" not in known.flags
-        return not (term.kind == "kin" and moves)
+        return not (term.kind == "kin" and known is not None and known.kind == "name")
     # "Stephen King", "Guy" behind another capital: a surname.
     before = precedes(seen.text, seen.words, i)
     plain = before in word_class("capital_ok") or before in word_class("function")

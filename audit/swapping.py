@@ -134,12 +134,14 @@ class _Names:
     """The new names of one text: one for each old one, no two alike, none already there."""
 
     def __init__(self, found: Found, table: Lexicon, rng: np.random.Generator | None) -> None:
-        self._table, self._rng = table, rng
-        self._taken = {w.lower for list_ in found.words for w in list_}
+        self._found, self._table, self._rng = found, table, rng
+        self._taken: set[str] = set()
         self._chosen: dict[str, str] = {}
 
     def choose(self, mention: Mention, group: str) -> str | None:
         old = mention.text.lower()
+        if not self._taken:
+            self._taken = {w.lower for list_ in self._found.words for w in list_}
         if old not in self._chosen:
             pool = self._table.targets.get((group, mention.term.slot), ())
             free = [name for name in pool if name.lower() not in self._taken]

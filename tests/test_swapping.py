@@ -37,6 +37,38 @@ def test_a_sentence_is_swapped_as_a_person_would(phenomenon, before, after):
     assert swapped(before) == after
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("They made her captain.", "They made him captain."),
+        ("They made her captain's speech public.", "They made his captain's speech public."),
+        ("She made her mother proud.", "He made his father proud."),
+        ("It made her happy at last.", "It made him happy at last."),
+        ("Let her answer.", "Let him answer."),
+        ("Let her answers count.", "Let his answers count."),
+        ("They paid her less than Tom's team.", "They paid him less than Tom's team."),
+        ("He wants her fired.", "She wants him fired."),
+        ("He wants her job.", "She wants his job."),
+        ("I heard her every word.", "I heard his every word."),
+        ("I see her every week.", "I see him every week."),
+        ("I praise her 'quiet' voice.", "I praise his 'quiet' voice."),
+        ("Man, that was close.", "Man, that was close."),
+        ("The man, that was close, left.", "The woman, that was close, left."),
+        ("St. Mary's is near.", "St. Mary's is near."),
+        ("Mother Teaches Her Son Chess", "Father Teaches His Daughter Chess"),
+        ("You mother fucker, I saw her.", "You mother fucker, I saw him."),
+    ],
+)
+def test_a_reading_follows_the_words_on_either_side(before, after):
+    made = counterfactual(before, names=False)
+    assert (before if made is None else made.parts[0]) == after
+
+
+def test_a_title_makes_an_ambiguous_name_a_name():
+    new = swapped("Uncle Ray came, and so did a ray of light.")
+    assert new.startswith("Aunt ") and "Ray" not in new and new.endswith("a ray of light.")
+
+
 def test_the_bench_has_enough_sentences():
     assert len({before for _, before, _ in rows()}) >= 80
 
