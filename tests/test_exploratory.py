@@ -1,10 +1,13 @@
 """What nobody declared is corrected for how much of it there is."""
 
+from dataclasses import replace
+
 import pytest
 from report_fixture import result_of
 from statsmodels.stats.multitest import multipletests
 
 from audit import stats
+from audit.report import render
 from audit.report._exploratory import corrected
 from audit.report._wording import reading
 from audit.types import Claim, Measurement, ProbeRun, Verdict
@@ -58,3 +61,11 @@ def test_what_may_be_chance_among_so_many_is_said_so(gaps):
     assert stats.p_beyond(m.value, 0, "above") < 0.025
     assert "may" not in reading(m, 0.03, 12)
     assert "may by chance" in reading(m, 0.2, 12) and "q = 0.200 among 12" in reading(m, 0.2, 12)
+
+
+def test_what_each_slice_was_measured_under_is_said_at_its_row(gaps):
+    own = [replace(m, budget=f"found as {name}") for name, m in zip(GAPS, gaps, strict=True)]
+    page = render(result(own))
+    assert all(f"found as {name}" in page for name in GAPS)
+    shared = render(result([replace(m, budget="one for all") for m in gaps]))
+    assert shared.count("one for all") == 1

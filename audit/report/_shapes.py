@@ -65,6 +65,7 @@ class Block:
     family_size: int
     """Exploratory estimates corrected together; 0 where there is nothing to correct."""
     budget: str
+    """Of all slices; empty where they differ, and each row then says its own."""
     axis: Axis
     rows: tuple[Row, ...]
 

@@ -231,7 +231,7 @@ def _probe(
                 unit=slices[0].unit,
                 family=slices[0].family,
                 family_size=max((among[m.id].m for m in slices if m.id in among), default=0),
-                budget=slices[0].budget,
+                budget=slices[0].budget if len({m.budget for m in slices}) == 1 else "",
                 axis=axes[run.probe, metric],
                 rows=tuple(
                     _row(m, axes[run.probe, metric], claims, flagged, among.get(m.id))
