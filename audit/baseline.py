@@ -31,6 +31,7 @@ from audit.types import (
     Absent,
     AuditResult,
     Change,
+    Claim,
     Counts,
     Estimate,
     Means,
@@ -230,7 +231,15 @@ def negated(e: Estimate) -> Estimate:
         )
     else:
         raise TypeError("a share has no negative")
-    return replace(e, value=-e.value, low=-e.high, high=-e.low, basis=basis)
+    # Less from nothing, so that none stays none and does not become minus none.
+    return replace(e, value=0.0 - e.value, low=0.0 - e.high, high=0.0 - e.low, basis=basis)
+
+
+def behind(claim: Claim) -> str:
+    """Return the id of the measurement that a claim speaks of, at its level or by its worsening."""
+    if claim.against == "level":
+        return claim.measurement
+    return measurement_id(*_origin(claim.measurement))
 
 
 def _asked(plan: Plan, probe: str) -> list[tuple[str, str]]:

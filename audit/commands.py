@@ -57,11 +57,12 @@ def kept(path: Path) -> str:
             f"There is no baseline at {path}.", hint="`evenhand baseline save` makes one."
         )
     result = held.result
+    gated = {yardstick.behind(claim) for claim in result.plan.claims}
     rows = [
         (m.id, console.estimate(m.value))
         for run in result.runs
         for m in run.measurements
-        if any(c.measurement == m.id or c.against == "baseline" for c in result.plan.claims)
+        if m.id in gated
     ]
     test = next((c for c in result.provenance.corpora if c.name == "test"), None)
     about = [
