@@ -30,7 +30,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from audit import config, model, runner
+from audit import config, model, runner, stats
 from audit.cache import DiskCache
 from audit.classifier import TokenClassifier
 from audit.lexicon import lexicon
@@ -151,6 +151,7 @@ def main() -> int:
         assert isinstance(timed, TokenClassifier)
         # Imports and tables are read once in a process, whatever the audit: not counted.
         audited(texts[:12], place / "warm", timed.inner)
+        stats.mcnemar(1, 2)
         wall, cpu = time.perf_counter(), time.process_time()
         result = audited(texts, place, timed)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
