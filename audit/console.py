@@ -7,8 +7,17 @@ from typing import Any
 
 from audit import waivers
 from audit.figures import parse, slice_words
-from audit.power import texts_needed
-from audit.types import Absent, AuditResult, Comparison, Estimate, Measurement, Plan, Verdict
+from audit.power import mde_of_claim, texts_needed
+from audit.types import (
+    Absent,
+    AuditResult,
+    Claim,
+    Comparison,
+    Estimate,
+    Measurement,
+    Plan,
+    Verdict,
+)
 
 _ORDER = ("fail", "error", "inconclusive", "not_estimable", "not_applicable", "pass")
 
@@ -99,11 +108,8 @@ def planned(
         ),
         "",
         table(
-            ("claim", "at least n", "blocking", "detectable effect"),
-            [
-                (c.id, c.min_n, "yes" if c.blocking else "no", _mde(plan, c.measurement))
-                for c in plan.claims
-            ],
+            ("claim", "at least n", "blocking", "fails (80 % power) beyond its limit by"),
+            [(c.id, c.min_n, "yes" if c.blocking else "no", _mde(plan, c)) for c in plan.claims],
         )
         if plan.claims
         else "No gates: everything measured would be exploratory.",
@@ -312,8 +318,9 @@ def _detectable(plan: Plan, texts: int, target: float | None) -> list[str]:
     return [table(head, rows), ""]
 
 
-def _mde(plan: Plan, measurement: str) -> str:
+def _mde(plan: Plan, claim: Claim) -> str:
+    family = sum(other.blocking is claim.blocking for other in plan.claims)
     for p in plan.probes:
-        if measurement in p.mde:
-            return f"{p.mde[measurement]:.3f}"
+        if claim.measurement in p.mde:
+            return f"{mde_of_claim(p.mde[claim.measurement], family, alpha=plan.alpha):.3f}"
     return "-"

@@ -141,6 +141,25 @@ def texts_needed(detectable: float, texts: int, target: float) -> int | None:
     return max(1, ceil(texts * (detectable / target) ** 2 - 1e-9))
 
 
+def mde_of_claim(mde: float, m: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Return how far beyond its limit the truth must lie for one of `m` claims to fail.
+
+    Args:
+        mde: Smallest effect a two-sided test at 0.05 detects with power 0.8, as the other functions
+            here return it.
+        m: Claims corrected together; the strictest step of Holm's method is reckoned with.
+        alpha: Error rate of the gates; each is one-sided.
+        power: Chance that the claim fails.
+
+    Returns:
+        `mde` times the ratio of both tests' normal quantiles: close where `mde` is small against
+        what the quantity can be, and rather too low where few texts are behind it, because verdicts
+        rest on exact bounds.
+    """
+    asked, known = z_of(1 - alpha / max(1, m)) + z_of(power), z_of(0.975) + z_of(0.8)
+    return mde * asked / known
+
+
 def _least(enough: Callable[[float], bool], most: float) -> float | None:
     if not enough(most):
         return None
