@@ -25,6 +25,8 @@ from audit.types import (
 Undecided = Literal["exit3", "fail", "warn"]
 PASSED, FAILED, COULD_NOT_RUN, UNDECIDED = range(4)
 _LEAST_LEVEL_P = 1e-9
+_NO_LIMIT = ("_p", "_for_ranking")
+"""Endings of metrics that no gate may speak of: p-values, and numbers shrunk for ranking alone."""
 
 
 def expand(gates: Sequence[Gate], planned: Sequence[PlannedProbe]) -> tuple[Claim, ...]:
@@ -35,14 +37,15 @@ def expand(gates: Sequence[Gate], planned: Sequence[PlannedProbe]) -> tuple[Clai
     vanishing.
 
     Raises:
-        ConfigError: If a gate has no limit, impossible limits, or matches nothing planned.
+        ConfigError: If a gate has no limit, impossible limits, matches nothing planned, or matches
+            nothing but p-values and numbers that only rank.
     """
     claims: list[Claim] = []
     for position, gate in enumerate(gates):
         at = f"gate[{position}] ({gate.metric})"
         limits = _limits(gate, at)
         margin = _margin(gate, at)
-        found = _matching(gate, planned)
+        found = _matching(gate, planned, at)
         if not found:
             raise _nothing_matches(gate, planned, at)
         for measurement in found:
@@ -210,15 +213,22 @@ def _no_worse(gate: Gate, position: int, measurement: str, margin: float, at: st
     )
 
 
-def _matching(gate: Gate, planned: Sequence[PlannedProbe]) -> list[str]:
-    found = []
+def _matching(gate: Gate, planned: Sequence[PlannedProbe], at: str) -> list[str]:
+    found: list[str] = []
+    refused: list[str] = []
     for probe in planned:
         for name in probe.measurements:
             metric, where = split(name)
             if fnmatchcase(metric, gate.metric) and _within(gate.where, where):
-                found.append(name)
+                (refused if metric.endswith(_NO_LIMIT) else found).append(name)
         if probe.not_run and gate.metric.split(".")[0] == probe.probe:
             found.append(gate.metric)
+    if refused and not found:
+        raise ConfigError(
+            f"{at}: no limit can stand on {split(refused[0])[0]}.",
+            hint="A p-value says how sure a difference is, not how large; a shrunken number ranks. "
+            "Put the limit on the gap or the rate itself.",
+        )
     return list(dict.fromkeys(found))
 
 

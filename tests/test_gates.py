@@ -301,3 +301,13 @@ def test_equal_groups_raise_a_fail_in_at_most_one_audit_in_twenty():
         fails += any(v.status == "fail" for v in judge(claims, [one]))
     assert binomtest(fails, audits).proportion_ci(0.95, "exact").low <= 0.05
     assert fails > 0
+
+
+@pytest.mark.parametrize("metric", ["flip_p", "rate_for_ranking"])
+def test_no_limit_stands_on_a_p_value_or_a_number_shrunk_for_ranking(metric):
+    planned = replace(PLANNED, measurements=("typos.flip_rate", f"typos.{metric}"))
+    with pytest.raises(ConfigError, match="no limit can stand on") as said:
+        expand([Gate(metric=f"typos.{metric}", at_most=0.05)], [planned])
+    assert "gap or the rate" in said.value.hint
+    every = expand([Gate(metric="typos.*", at_most=0.05)], [planned])
+    assert [claim.measurement for claim in every] == ["typos.flip_rate"]
