@@ -45,7 +45,7 @@ MODULES = (
 TESTS = (
     *("test_anchors", "test_edges", "test_stats", "test_gates", "test_vectors", "test_traps"),
     *("test_proportions", "test_ranking", "test_calibrating", "test_sequential"),
-    *("test_group_rates", "test_labels", "test_exploratory"),
+    *("test_group_rates", "test_labels", "test_exploratory", "test_printed_effects"),
 )
 QUICK = ("test_anchors", "test_edges")
 SEED, DRAWN, BAR = 0, 300, 0.85
