@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, f_oneway
 
-from audit import manygroups, ranking, stats
+from audit import manygroups, proportions, ranking, stats
 from audit.types import Absent, Estimate
 
 RNG = np.random.default_rng(4)
@@ -116,3 +116,21 @@ def test_two_groups_by_t_agree_with_the_analysis_of_variance():
     e = stats.difference_of_means(X, member)
     z = e.value / e.basis.se
     assert z**2 == pytest.approx(f_oneway(X[:30], X[30:]).statistic, rel=0.03)
+
+
+def test_a_clustered_share_prints_an_effect_no_smaller_than_single_texts_would():
+    x = np.array([1.0, 1.0, 0.0, 0.0] + [1.0, 0.0] * 28)
+    names = [str(i // 2) for i in range(60)]
+    e = stats.mean(x, names, low=0.0, high=1.0)
+    # All but two pairs are half and half: the clusters agree more than single texts could.
+    assert e.method == "cluster-wilson"
+    assert e.mde == pytest.approx(2.8 * sqrt(0.25 / 60))
+
+
+def test_a_ratio_over_a_rare_share_is_judged_by_the_edges_of_both():
+    found = stats.for_judging(proportions.ratio(5, 30, 1, 30))
+    own, other = stats.clopper_pearson(5, 30), stats.clopper_pearson(1, 30)
+    assert found.low == pytest.approx(own.low / other.high)
+    common = stats.for_judging(proportions.ratio(12, 40, 48, 80))
+    own, other = stats.clopper_pearson(12, 40), stats.clopper_pearson(48, 80)
+    assert common.low > own.low / other.high and common.high < own.high / other.low
