@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from audit import stats
 from audit.report import render
 from audit.report._exploratory import corrected
-from audit.report._wording import reading
+from audit.report._wording import no_effect, reading
 from audit.types import Claim, Measurement, ProbeRun, Verdict
 
 GAPS = {"a": (60, 30), "b": (50, 45), "c": (51, 49), "d": (40, 62), "e": (50, 50)}
@@ -69,3 +69,15 @@ def test_what_each_slice_was_measured_under_is_said_at_its_row(gaps):
     assert all(f"found as {name}" in page for name in GAPS)
     shared = render(result([replace(m, budget="one for all") for m in gaps]))
     assert shared.count("one for all") == 1
+
+
+def test_a_mean_distance_is_not_held_against_nought(gaps):
+    """Distances are never below 0, so that any noise at all would differ from it."""
+    distance = replace(
+        gaps[0],
+        metric="score_shift",
+        unit="favourable score",
+        value=stats.mean([0.1, 0.2, 0.1, 0.3], low=0.0, high=1.0),
+    )
+    assert no_effect(distance) is None
+    assert no_effect(replace(distance, value=stats.mean([0.1, -0.2, 0.1], low=-1.0, high=1.0))) == 0

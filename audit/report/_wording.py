@@ -9,6 +9,8 @@ from audit.types import (
     Absent,
     AuditResult,
     Decision,
+    Estimate,
+    Means,
     Measurement,
     Pairs,
     TwoCounts,
@@ -148,7 +150,12 @@ def warnings(result: AuditResult) -> tuple[str, ...]:
 
 
 def no_effect(m: Measurement) -> float | None:
-    """Return the value that means *no effect*: 1 for a ratio, 0 for a difference, else None."""
+    """Return the value that means *no effect*: 1 for a ratio, 0 for a difference, else None.
+
+    A mean distance can only be above 0, whatever the truth: it has no such value.
+    """
+    if isinstance(m.value, Estimate) and isinstance(m.value.basis, Means) and m.value.basis.low == 0:
+        return None
     words = f"{m.unit} {humanise(m.metric)}".lower()
     if re.search(r"\bratio\b", words):
         return 1.0
