@@ -1,12 +1,14 @@
 """Texts as batches for training: tokenised once, like lengths together, padded to their longest."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.errors import AuditError, ModelError
+from audit.objective import Objective
 from audit.seeding import stream
 from audit.types import Example, Floats, Head
 
@@ -92,6 +94,57 @@ def padded(batch: Sequence[Mapping[str, Any]], pad: int, head: Head) -> "dict[st
     made["attention_mask"] = torch.from_numpy(mask)
     kind = torch.float32 if head == "multi" else torch.int64
     made["labels"] = torch.tensor([row["labels"] for row in batch], dtype=kind)
+    return made
+
+
+def marked(
+    rows: Sequence[dict[str, Any]],
+    examples: Sequence[Example],
+    objective: Objective,
+    cells: Sequence[str],
+    tokenizer: Any,
+    limit: int,
+) -> None:
+    """Write into `rows`, in place, what `objective` says of each text.
+
+    Keys are ``weight``, ``cell`` (index into `cells`, -1 where unknown) and ``twin`` (a row without
+    label), each only where the objective speaks of it.
+    """
+    number = {name: i for i, name in enumerate(cells)}
+    told = [e for e in examples if e.id in objective.twins]
+    others = []
+    for e in told:
+        text = objective.twins[e.id]
+        first, second = (text, None) if isinstance(text, str) else text
+        others.append(replace(e, text=first, second=second))
+    made, _ = rows_of(tokenizer, others, np.zeros(len(others), np.int64), "single", limit)
+    twins = dict(zip((e.id for e in told), made, strict=True))
+    for row, example in zip(rows, examples, strict=True):
+        if objective.weights:
+            row["weight"] = objective.weights.get(example.id, 1.0)
+        if cells:
+            row["cell"] = number.get(objective.cells.get(example.id, ""), -1)
+        if example.id in twins:
+            row["twin"] = twins[example.id]
+
+
+def padded_with_marks(batch: Sequence[Mapping[str, Any]], pad: int, head: Head) -> dict[str, Any]:
+    """Return `padded` with ``weights``, ``cells`` and ``twins`` where rows are marked so.
+
+    ``twins`` is a batch of its own; its ``of`` numbers the rows whose counterfactuals they are.
+    """
+    import torch
+
+    made: dict[str, Any] = dict(padded(batch, pad, head))
+    if "weight" in batch[0]:
+        made["weights"] = torch.tensor([row["weight"] for row in batch], dtype=torch.float32)
+    if "cell" in batch[0]:
+        made["cells"] = torch.tensor([row["cell"] for row in batch])
+    whose = [i for i, row in enumerate(batch) if "twin" in row]
+    if whose:
+        twins = padded([batch[i]["twin"] for i in whose], pad, "single")
+        twins.pop("labels")
+        made["twins"] = {**twins, "of": torch.tensor(whose)}
     return made
 
 

@@ -241,6 +241,19 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     max_length: Annotated[int, typer.Option(min=8)] = 128,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings; more than one: an ensemble.")] = 1,
+    method: Annotated[str, typer.Option(help="full, lora, ia3 or prompt.")] = "full",
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches that make one step.")] = 1,
+    class_weights: Annotated[str, typer.Option(help="none or balanced.")] = "none",
+    label_smoothing: Annotated[float, typer.Option()] = 0.0,
+    dropout: Annotated[float | None, typer.Option(help="The encoder's own if not set.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, bf16, fp16 or fp32.")] = "auto",
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Experiment tracker of transformers; none if not set.")
+    ] = None,
+    lr_sweep: Annotated[
+        bool, typer.Option(help="Try three learning rates, keep the best.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="Read only so many training texts.")] = None,
     quiet: Quiet = False,
 ) -> int:
@@ -263,7 +276,16 @@ def train(
                 "batch_size": batch_size,
                 "max_length": max_length,
                 "seed": seed,
+                "seeds": seeds,
+                "method": method,
+                "accumulate": accumulate,
+                "class_weights": class_weights,
+                "label_smoothing": label_smoothing,
+                "dropout": dropout,
+                "precision": precision,
+                "report_to": report_to or [],
             },
+            lr_sweep=lr_sweep,
             on_progress=display.training,
         )
     print(said)

@@ -1,22 +1,35 @@
 """One fine-tuning with transformers' `Trainer`: the same on versions 4.57 and 5, and quiet."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit.batches import Buckets, diverged, padded, probabilities, rows_of, scores_of
+from audit.adapters import adapt, finish
+from audit.batches import (
+    Buckets,
+    diverged,
+    marked,
+    padded_with_marks,
+    probabilities,
+    rows_of,
+    scores_of,
+)
 from audit.checkpoint import read_json
+from audit.errors import ConfigError
+from audit.files import write_text
 from audit.foreign import borrowed_randomness
 from audit.fscore import macro_f1, said, truth
 from audit.huggingface import quiet
-from audit.newhead import freeze, positions_of, with_new_head
+from audit.newhead import drop, freeze, positions_of, with_new_head
+from audit.objective import Loss, Objective, label_weights
 from audit.seeding import stream
 from audit.settings import TrainConfig
 from audit.types import Example, Floats, Head
@@ -28,6 +41,9 @@ Progress = Callable[[int, int, str], None]
 """Called with optimiser steps done, steps in all, and a few words on how it goes."""
 
 _DONE = "written.mark"
+_SHARES = "shares.json"
+RISEN = 1.2
+"""Times its least value that the dev loss must reach to be called rising."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +87,19 @@ def native_bf16() -> bool:
 
 
 def precision(settings: TrainConfig) -> str:
-    """Return ``bf16`` or ``fp32``: what `settings` come to on this machine."""
+    """Return ``bf16``, ``fp16`` or ``fp32``: what `settings` come to on this machine.
+
+    Raises:
+        ConfigError: If fp16 is asked for where there is no GPU.
+    """
+    import torch
+
     if settings.precision == "auto":
         return "bf16" if native_bf16() else "fp32"
+    if settings.precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError(
+            'precision = "fp16" needs a GPU, and there is none.', hint='Set precision = "auto".'
+        )
     return settings.precision
 
 
@@ -87,6 +113,7 @@ def fit(
     sample: Sequence[Example],
     folder: Path,
     *,
+    objective: Objective,
     on_progress: Progress,
 ) -> Fitted:
     """Fine-tune `encoder` and write the best epoch's model to ``folder/final``.
@@ -96,10 +123,12 @@ def fit(
 
     Raises:
         ModelError: If the encoder cannot be loaded, or training ends in numbers that are not finite.
-        ConfigError: If more layers shall be frozen than there are.
+        ConfigError: If more layers shall be frozen than there are, or an adapter does not fit.
     """
     with quiet(), _environment(), borrowed_randomness(stream(settings.seed, "training")):
-        return _fit(settings, encoder, labels, head, train, dev, sample, folder, on_progress)
+        return _fit(
+            settings, encoder, labels, head, train, dev, sample, folder, objective, on_progress
+        )
 
 
 def _fit(
@@ -111,6 +140,7 @@ def _fit(
     dev: Sequence[Example],
     sample: Sequence[Example],
     folder: Path,
+    objective: Objective,
     on_progress: Progress,
 ) -> Fitted:
     import torch
@@ -120,21 +150,35 @@ def _fit(
     torch.manual_seed(settings.seed)
     model, tokenizer, pad = with_new_head(encoder, labels, head)
     freeze(model, settings.freeze_layers)
+    if settings.dropout is not None:
+        drop(model, settings.dropout)
     limit = min(settings.max_length, positions_of(model, tokenizer))
+    if settings.method != "full":
+        limit -= settings.prompt_tokens if settings.method == "prompt" else 0
+        model = adapt(model, settings, folder / "base")
     rows, truncated = rows_of(tokenizer, train, truth(train, labels, head), head, limit)
+    own = _loss(settings, objective, head)
+    if own is not None:
+        weights = dict(objective.weights)
+        if settings.class_weights == "balanced":
+            for name, weight in label_weights(train).items():
+                weights[name] = weights.get(name, 1.0) * weight
+        marked(rows, train, replace(objective, weights=weights), own.cells, tokenizer, limit)
     dev_truth = truth(dev, labels, head)
     dev_rows, _ = rows_of(tokenizer, dev, dev_truth, head, limit)
     # Sorted once here instead of grouped by the Trainer, whose predictions would come reordered.
     order = np.argsort([len(row["input_ids"]) for row in dev_rows], kind="stable")
     sorted_truth = dev_truth[order]
 
-    steps = ceil(len(rows) / settings.batch_size) * settings.epochs
-    low = precision(settings) == "bf16"
+    batches = ceil(len(rows) / settings.batch_size)
+    steps = ceil(batches / settings.accumulate) * settings.epochs
+    low = precision(settings)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
         per_device_eval_batch_size=max(8, settings.batch_size),
         warmup_steps=ceil(steps * settings.warmup_ratio),
         weight_decay=settings.weight_decay,
@@ -149,7 +193,8 @@ def _fit(
         greater_is_better=True,
         seed=settings.seed,
         data_seed=settings.seed,
-        bf16=low,
+        bf16=low == "bf16",
+        fp16=low == "fp16",
         use_cpu=not torch.cuda.is_available(),
         report_to=list(settings.report_to),
         disable_tqdm=True,
@@ -163,6 +208,12 @@ def _fit(
         def _get_train_sampler(self, *_: Any, **__: Any) -> "Buckets":
             return Buckets(rows, settings.batch_size, settings.seed)
 
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            # Dev losses are plain ones, so that curves under different objectives compare.
+            if own is None or not model.training:
+                return super().compute_loss(model, inputs, *args, **kwargs)
+            return _step_loss(own, model, inputs)
+
     def metrics(found: Any) -> dict[str, float]:
         scores = probabilities(np.asarray(found.predictions, np.float64), head)
         return {"macro_f1": macro_f1(sorted_truth, said(scores, labels, head), len(labels))}
@@ -172,12 +223,16 @@ def _fit(
         args=arguments,
         train_dataset=rows,
         eval_dataset=[dev_rows[i] for i in order],
-        data_collator=lambda batch: padded(batch, pad, head),
+        data_collator=lambda batch: padded_with_marks(batch, pad, head),
         compute_metrics=metrics,
-        callbacks=[_watcher(settings.patience, on_progress)],
+        callbacks=[_watcher(settings.patience, on_progress, own)],
     )
+    # A batch's loss is its mean, so that the Trainer divides it by the batches of a step.
+    trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(PrinterCallback)
     checkpoint = _last_whole(folder)
+    if checkpoint and own is not None:
+        own.shares = read_json(checkpoint / _SHARES)["shares"]
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     curve = _curve(trainer.state.log_history)
@@ -188,8 +243,11 @@ def _fit(
     train_scores = scores_of(model, sample_rows, pad, head)
     final = folder / "final"
     shutil.rmtree(final, ignore_errors=True)
-    model.save_pretrained(final)
-    tokenizer.save_pretrained(final)
+    if settings.method == "full":
+        model.save_pretrained(final)
+        tokenizer.save_pretrained(final)
+    else:
+        finish(model, tokenizer, folder / "base", final)
     best = max(curve, key=lambda e: (e.dev_macro_f1, -e.epoch)).epoch
     return Fitted(
         curve=curve,
@@ -199,10 +257,27 @@ def _fit(
         train_scores=train_scores,
         truncated=truncated,
         device=str(next(model.parameters()).device),
-        precision="bf16" if low else "fp32",
+        precision=low,
         threads=torch.get_num_threads(),
         resumed=checkpoint is not None,
     )
+
+
+def _loss(settings: TrainConfig, objective: Objective, head: Head) -> Loss | None:
+    """Return the loss to train by; None: the model's own does."""
+    plain = settings.class_weights == "none" and not settings.label_smoothing
+    return None if plain and objective.is_plain else Loss(objective, settings, head)
+
+
+def _step_loss(own: Loss, model: Any, inputs: Any) -> Any:
+    marks = {name: inputs.pop(name) for name in ("weights", "cells", "twins") if name in inputs}
+    labels = inputs.pop("labels")
+    logits = model(**inputs).logits
+    twins = marks.pop("twins", None)
+    if twins is None:
+        return own(logits, labels, **marks)
+    whose = twins.pop("of")
+    return own(logits, labels, twins=(logits[whose], model(**twins).logits), **marks)
 
 
 def _curve(history: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
@@ -238,7 +313,7 @@ def _last_whole(folder: Path) -> Path | None:
     return whole[-1]
 
 
-def _watcher(patience: int, on_progress: Progress) -> Any:
+def _watcher(patience: int, on_progress: Progress, own: Loss | None) -> Any:
     """Return a callback that tells how far it is, marks whole checkpoints and stops early."""
     from transformers import TrainerCallback
 
@@ -259,12 +334,17 @@ def _watcher(patience: int, on_progress: Progress) -> Any:
             best = max(curve, key=lambda e: (e.dev_macro_f1, -e.epoch)).epoch
             last = curve[-1]
             self.note = f"epoch {last.epoch}, dev macro-F1 {last.dev_macro_f1:.3f}"
+            if last.dev_loss > RISEN * min(e.dev_loss for e in curve):
+                self.note += ", dev loss rising"
             on_progress(int(state.global_step), int(state.max_steps), self.note)
             if patience and last.epoch - best >= patience:
                 control.should_training_stop = True
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / _DONE).touch()
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            if own is not None:
+                write_text(folder / _SHARES, json.dumps({"shares": own.shares}))
+            (folder / _DONE).touch()
 
     return Watcher()
 

@@ -266,5 +266,8 @@ def _with_adapter(module: Any, folder: Path) -> tuple[Any, dict[str, list[str]]]
     ]
     # The base has no head of its own to fall back on: it must have come with the adapter.
     has_head = any(part in name for name in saved for part in ("classifier", "score"))
-    merged = adapted.merge_and_unload()
+    # A prompt stands in front of the texts, not in the weights: there is nothing to merge.
+    merged = (
+        adapted if adapted.active_peft_config.is_prompt_learning else adapted.merge_and_unload()
+    )
     return merged, {"missing_keys": [] if has_head else head}

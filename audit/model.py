@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audit import ensemble
 from audit.checkpoint import Identity, ModelSpec, digest_of, from_hub, identify_folder, renamed
 from audit.classifier import Classifier
 from audit.errors import ModelError
@@ -41,6 +42,8 @@ def identify(spec: ModelSpec, base: Path = Path()) -> Identity:
                 f"{spec.path} is a file, not a model folder.",
                 hint="Name the folder that holds config.json and model.safetensors.",
             )
+        if (folder / ensemble.LISTED).exists():
+            return ensemble.identify(folder, spec)
         return identify_folder(folder, spec)
     if spec.path.count("/") == 1 and not spec.path.startswith((".", "/", "~")):
         return identify_folder(from_hub(spec.path, spec.revision), spec)
@@ -62,7 +65,10 @@ def load(spec: ModelSpec, identity: Identity, base: Path = Path()) -> Classifier
         return Callable_(_user_object(file, name, base), identity)
     from audit.huggingface import HFClassifier
 
-    return HFClassifier.load(identity, device=spec.device, dtype=spec.dtype)
+    def one(member: Identity) -> Classifier:
+        return HFClassifier.load(member, device=spec.device, dtype=spec.dtype)
+
+    return ensemble.load(identity, spec, one) if identity.kind == "ensemble" else one(identity)
 
 
 class Callable_:

@@ -107,6 +107,18 @@ def freeze(model: Any, count: int) -> None:
             weight.requires_grad = False
 
 
+def drop(model: Any, share: float) -> None:
+    """Let every dropout of `model` drop `share` of what passes, in training."""
+    import torch
+
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = share
+        # Decoders keep the share of their attention in a number.
+        if isinstance(getattr(part, "attention_dropout", None), float):
+            part.attention_dropout = share
+
+
 def positions_of(model: Any, tokenizer: Any) -> int:
     config = model.config
     positions = int(getattr(config, "max_position_embeddings", 0) or 0) or 1 << 30

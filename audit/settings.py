@@ -28,8 +28,23 @@ class TrainConfig:
     """Epochs without a better dev macro-F1 after which training stops; 0: never early."""
     freeze_layers: int = 0
     """Lowest encoder layers that keep their weights, with the embeddings; 0: all are trained."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """``auto``: bf16 where the processor computes it natively, else fp32."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """``auto``: bf16 where the processor computes it natively, else fp32; ``fp16`` needs a GPU."""
+    method: Literal["full", "lora", "ia3", "prompt"] = "full"
+    """What is trained: every weight; LoRA's low-rank updates or (IA)³'s scales inside the encoder;
+    or a prompt of made-up tokens in front of each text. The head is trained in each."""
+    rank: int = 8
+    """Rank of LoRA's updates, which are scaled by two."""
+    prompt_tokens: int = 20
+    """Made-up tokens of ``prompt``; the model reads so many fewer of a text."""
+    accumulate: int = 1
+    """Batches whose gradients make one step: `batch_size` times as many texts count in each."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """``balanced``: labels weigh alike, however many texts each has (single-label)."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all labels, in [0, 1)."""
+    dropout: float | None = None
+    """Share of activations dropped in training, in [0, 1); the encoder's own where not set."""
     dev_share: float = 0.1
     """Share of the training texts held out, whole clusters at a time, where no ``dev`` corpus is
     given."""
@@ -48,6 +63,9 @@ class TrainConfig:
             ("freeze_layers", 0),
             ("seed", 0),
             ("seeds", 1),
+            ("rank", 1),
+            ("prompt_tokens", 1),
+            ("accumulate", 1),
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -59,6 +77,12 @@ class TrainConfig:
             raise ValueError(f"weight_decay must not be negative, got {self.weight_decay}")
         if not 0 < self.dev_share < 1:
             raise ValueError(f"dev_share must lie between 0 and 1, got {self.dev_share}")
+        for name in ("label_smoothing", "dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+        if self.method != "full" and self.freeze_layers:
+            raise ValueError(f"freeze_layers is for method full; {self.method} freezes them all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from audit.errors import AuditError, DataError, ModelError
 from audit.files import cannot_write, locked, write_text
 from audit.fit import Epoch, Progress
 from audit.fscore import metrics
+from audit.objective import Objective
 from audit.seeding import stream
 from audit.settings import TrainConfig
 from audit.types import Corpus, Example, Head, Skip
@@ -64,6 +65,7 @@ def train(
     out: Path,
     *,
     encoder: Path,
+    objective: Objective | None = None,
     on_progress: Progress = silent,
     overwrite: bool = False,
 ) -> Trained:
@@ -80,6 +82,7 @@ def train(
         dev_corpus: Texts that choose the best epoch; None: `dev_share` of the training texts.
         out: Folder of the classifier.
         encoder: Folder of the pretrained encoder.
+        objective: What is minimised besides the mean loss of the texts; None: nothing.
         on_progress: Called with steps done, steps in all, and a few words.
         overwrite: Replace the result of another training in `out`, at the end; nothing else.
 
@@ -97,7 +100,8 @@ def train(
     else:
         held, dev_skips = _labelled(dev_corpus)
     _check(texts, held, labels)
-    what = _what(settings, texts, held, labels, head, encoder)
+    objective = objective or Objective()
+    what = _what(settings, texts, held, labels, head, encoder, objective)
     digest = digest_of(what)
     found = _finished(out, digest, overwrite)
     if found is not None:
@@ -116,6 +120,7 @@ def train(
                 held,
                 sample,
                 partial,
+                objective=objective,
                 on_progress=on_progress,
             )
             dev = metrics(fitted.dev_scores, held, labels, head)
@@ -265,6 +270,7 @@ def _what(
     labels: tuple[str, ...],
     head: Head,
     encoder: Path,
+    objective: Objective,
 ) -> dict[str, Any]:
     """Return all that decides which model comes out."""
     own = asdict(replace(settings, encoder=encoder.name, seeds=1, report_to=()))
@@ -289,7 +295,11 @@ def _what(
             }
             for name, some in (("train", texts), ("dev", held))
         },
-        "packages": {name: version(name) for name in ("torch", "transformers")},
+        "objective": objective.plain(),
+        "packages": {
+            name: version(name)
+            for name in ("torch", "transformers", *(["peft"] if settings.method != "full" else []))
+        },
     }
 
 
@@ -335,7 +345,7 @@ def _notes(
     notes = []
     best = min(fitted.curve, key=lambda e: e.dev_loss)
     last = fitted.curve[-1]
-    if last.dev_loss > 1.2 * best.dev_loss and last.train_loss < best.train_loss:
+    if last.dev_loss > fitting.RISEN * best.dev_loss and last.train_loss < best.train_loss:
         notes.append(
             f"The dev loss rose from {best.dev_loss:.3f} (epoch {best.epoch}) to "
             f"{last.dev_loss:.3f} (epoch {last.epoch}) while the training loss fell: the later "
@@ -377,9 +387,14 @@ def _write_record(
             "steps": fitted.steps,
             "dev": trained.dev,
             "train_macro_f1": trained.train_macro_f1,
+            "train_dev_gap": trained.train_macro_f1 - trained.dev["macro_f1"],
             "truncated": fitted.truncated,
             "notes": list(trained.notes),
-            "files": {p.name: file_digest(p) for p in sorted(final.glob("*")) if p.is_file()},
+            "files": {
+                p.relative_to(final).as_posix(): file_digest(p)
+                for p in sorted(final.rglob("*"))
+                if p.is_file()
+            },
         },
         "provenance": {
             "packages": provenance.packages(),

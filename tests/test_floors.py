@@ -12,7 +12,16 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"types", "errors", "seeding", "shipped", "settings"},
     {
-        *("model", "checkpoint", "classifier", "huggingface", "cache", "stats", "intervals"),
+        *(
+            "model",
+            "ensemble",
+            "checkpoint",
+            "classifier",
+            "huggingface",
+            "cache",
+            "stats",
+            "intervals",
+        ),
         *(
             "power",
             "metrics",
@@ -32,6 +41,7 @@ FLOORS = [
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
         *("certificate", "faithfulness", "pareto"),
         *("suites", "suitefiles", "checking", "dialects"),
+        *("noises", "disturbing"),
         *("scripts", "slicing", "association", "oddities"),
     },
     {
@@ -39,7 +49,19 @@ FLOORS = [
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
         *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
         *("gates", "compare", "store", "journal", "attribution", "testing", "report", "findings"),
-        *("training", "fit", "fscore", "batches", "newhead", "augment", "leaks", "pairing"),
+        *(
+            "training",
+            "fit",
+            "fscore",
+            "batches",
+            "newhead",
+            "adapters",
+            "objective",
+            "several",
+            "augment",
+            "leaks",
+            "pairing",
+        ),
     },
     {"bench", "perturbation", "trials", "tallies"},
     {"catalogue"},

@@ -1,0 +1,174 @@
+"""What a training minimises: the loss of its texts, weighted, paired with their counterfactuals."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from audit.errors import ConfigError
+from audit.settings import TrainConfig
+from audit.types import Example, Head, Text
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """Mitigation inside the training; empty: the plain mean loss."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Text id to its weight in the loss, more than 0; 1 where not named."""
+    twins: Mapping[str, Text] = field(default_factory=dict)
+    """Text id to its counterfactual: the logits of the two are pulled together."""
+    strength: float = 1.0
+    """Weight of that pull beside the loss."""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    """Text id to the cell it counts in; group DRO lowers the loss of the worst cell."""
+    step: float = 0.01
+    """How fast group DRO turns to the cell that is worst, more than 0."""
+
+    @property
+    def is_plain(self) -> bool:
+        return not (self.weights or self.twins or self.cells)
+
+    def plain(self) -> dict[str, Any]:
+        """Return what decides a model, for the record of a training: digests, not texts."""
+        said: dict[str, Any] = {}
+        if self.weights:
+            said["weights"] = {"texts": len(self.weights), "sha256": _digest(self.weights)}
+        if self.twins:
+            said["twins"] = {"texts": len(self.twins), "sha256": _digest(self.twins)}
+            said["strength"] = self.strength
+        if self.cells:
+            said["cells"] = dict(sorted(Counter(self.cells.values()).items()))
+            said |= {"cells_sha256": _digest(self.cells), "step": self.step}
+        return said
+
+
+def _digest(table: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def cells_of(examples: Sequence[Example], attribute: str) -> dict[str, str]:
+    """Return text id to ``group/label``, for texts whose group is known.
+
+    Raises:
+        ConfigError: If fewer than two groups are known, or a text has several labels.
+    """
+    known = [e for e in examples if e.groups.get(attribute)]
+    groups = {e.groups[attribute] for e in known}
+    if len(groups) < 2:
+        raise ConfigError(
+            f"The training texts have {len(groups)} known groups of {attribute!r}; two are needed.",
+            hint=f"Name its column under [corpora.train]: groups = {{{attribute} = COLUMN}}.",
+        )
+    if any(isinstance(e.label, tuple) for e in known):
+        raise ConfigError("Cells of group and label need one label for each text.")
+    return {e.id: f"{e.groups[attribute]}/{e.label}" for e in known}
+
+
+def balanced(cells: Mapping[str, str]) -> dict[str, float]:
+    """Return weights by which all cells count alike and the mean weight is 1.
+
+    Source:
+        Idrissi et al. (2022), 'Simple data balancing achieves competitive worst-group-accuracy',
+        arXiv:2110.14503 (RWG).
+    """
+    sizes = Counter(cells.values())
+    return {name: len(cells) / (len(sizes) * sizes[cell]) for name, cell in cells.items()}
+
+
+def label_weights(examples: Sequence[Example]) -> dict[str, float]:
+    """Return weights by which all labels count alike and the mean weight is 1 (single-label)."""
+    if any(isinstance(e.label, tuple) for e in examples):
+        raise ConfigError(
+            'class_weights = "balanced" needs one label for each text.',
+            hint="Leave it out for a model that gives several.",
+        )
+    return balanced({e.id: str(e.label) for e in examples})
+
+
+class Loss:
+    """The loss of one training step; remembers how group DRO weighs the cells.
+
+    Weighted losses are divided by the number of texts, not by the weights in the batch: batch by
+    batch they then add up to the weighted mean over all texts.
+
+    Source:
+        Garg et al. (2019), counterfactual logit pairing, arXiv:1809.10610, section 4.3: the mean
+        absolute difference of the logits. Sagawa et al. (2020), group DRO, arXiv:1911.08731,
+        algorithm 1, with the cells of a batch in place of one drawn cell.
+    """
+
+    def __init__(self, objective: Objective, settings: TrainConfig, head: Head) -> None:
+        self._strength, self._step = objective.strength, objective.step
+        self._smoothing, self._head = settings.label_smoothing, head
+        self.cells = tuple(sorted(set(objective.cells.values())))
+        self.shares = [1 / len(self.cells)] * len(self.cells) if self.cells else []
+        """Weight of each of `cells`; they sum to 1."""
+
+    def __call__(
+        self,
+        logits: "torch.Tensor",
+        labels: "torch.Tensor",
+        *,
+        weights: "torch.Tensor | None" = None,
+        cells: "torch.Tensor | None" = None,
+        twins: "tuple[torch.Tensor, torch.Tensor] | None" = None,
+    ) -> "torch.Tensor":
+        """Return the loss of a batch.
+
+        Args:
+            logits: Shape ``(n, k)``.
+            labels: Shape ``(n,)`` of indices, or ``(n, k)`` of 0 and 1.
+            weights: Shape ``(n,)``.
+            cells: Shape ``(n,)``: index of each text's cell, -1 where unknown.
+            twins: Logits of texts and of their counterfactuals, each of shape ``(m, k)``.
+        """
+        each = self._each(logits.float(), labels)
+        if weights is not None:
+            each = each * weights
+        loss = each.mean() if cells is None else self._worst(each, cells)
+        if twins is not None and len(twins[0]):
+            # Over the batch, not over the pairs in it: a batch with one pair is not all about it.
+            apart = (twins[0].float() - twins[1].float()).abs().mean(dim=1)
+            loss = loss + self._strength * apart.sum() / len(logits)
+        return loss
+
+    def _each(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+        from torch.nn import functional
+
+        if self._head == "single":
+            return functional.cross_entropy(
+                logits, labels, reduction="none", label_smoothing=self._smoothing
+            )
+        wanted = labels * (1 - self._smoothing) + self._smoothing / 2
+        found = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return found.mean(dim=1)
+
+    def _worst(self, each: "torch.Tensor", cells: "torch.Tensor") -> "torch.Tensor":
+        """Return the loss over cells by their shares; texts of no cell keep their plain part."""
+        import torch
+
+        losses, here = [], []
+        for i in range(len(self.cells)):
+            mine = cells == i
+            if bool(mine.any()):
+                losses.append(each[mine].mean())
+                here.append(i)
+        n, unknown = len(each), cells < 0
+        loss = each[unknown].sum() / n if bool(unknown.any()) else each.sum() * 0
+        if not here:
+            return loss
+        told = torch.stack(losses)
+        grown = list(self.shares)
+        for i, value in zip(here, told.detach().double().tolist(), strict=True):
+            grown[i] *= float(torch.tensor(self._step * value).double().exp())
+        self.shares = [share / sum(grown) for share in grown]
+        mine = torch.tensor([self.shares[i] for i in here], dtype=told.dtype, device=told.device)
+        # A cell that is not in the batch cannot be paid for; those that are share its weight.
+        known = (n - int(unknown.sum())) / n
+        return loss + known * (told * mine / mine.sum()).sum()
