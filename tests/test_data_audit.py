@@ -144,7 +144,9 @@ def test_an_association_of_terms_and_labels_is_measured_by_group_and_by_term():
     gap = found["mention_label_gap[axis=religion,group=muslim]"]
     assert gap.value.value == pytest.approx(expected) and gap.value.high < -0.25
     assert found["mention_rate[axis=religion,group=muslim]"].value.value == mine.mean()
-    (term,) = [m for id, m in found.items() if id.startswith("term_label_gap") and "group=muslim" in id]
+    (term,) = [
+        m for id, m in found.items() if id.startswith("term_label_gap") and "group=muslim" in id
+    ]
     assert term.value.value == pytest.approx(expected) and term.family != gap.family
     hindu = found["mention_label_gap[axis=religion,group=hindu]"].value
     assert isinstance(hindu, Absent) and hindu.code == "empty"

@@ -154,7 +154,11 @@ def no_effect(m: Measurement) -> float | None:
 
     A mean distance can only be above 0, whatever the truth: it has no such value.
     """
-    if isinstance(m.value, Estimate) and isinstance(m.value.basis, Means) and m.value.basis.low == 0:
+    if (
+        isinstance(m.value, Estimate)
+        and isinstance(m.value.basis, Means)
+        and m.value.basis.low == 0
+    ):
         return None
     words = f"{m.unit} {humanise(m.metric)}".lower()
     if re.search(r"\bratio\b", words):
