@@ -1,9 +1,20 @@
 """The smallest effect that would have been seen: what an undecided number leaves open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil, log, log1p, sqrt
 
 from audit.intervals import z_of
+
+
+def independent(clusters: Iterable[str | None]) -> int:
+    """Return how many units are surely independent: clusters, and texts that are in none.
+
+    Before a run nobody knows how alike the texts of a cluster are; reckoned as one text each, they
+    promise no effect that would not be seen.
+    """
+    known = list(clusters)
+    named = [cluster for cluster in known if cluster is not None]
+    return len(known) - len(named) + len(set(named))
 
 
 def mde_share(n: int, p: float = 0.5, *, alpha: float = 0.05, power: float = 0.8) -> float | None:

@@ -27,7 +27,7 @@ from audit import dialects, stats
 from audit.bench import Bench, Planned
 from audit.decision import Decided
 from audit.perturbation import net, repeats, shown
-from audit.power import mde_mean, mde_share
+from audit.power import independent, mde_mean, mde_share
 from audit.types import Absent, Cases, Estimate, Example, Fact, Floats, Measurement, Skip, Text
 
 _NO_PLACE = "nothing that the dialect says otherwise"
@@ -72,11 +72,13 @@ class Dialect:
         trials = self._trials(bench)
         compared = sum(t.placebo is not None for t in trials)
         where = self._where()
+        every = independent(t.example.cluster for t in trials)
+        held = independent(t.example.cluster for t in trials if t.placebo is not None)
         mde = {}
         for metric, smallest in (
-            ("flip_rate", mde_share(len(trials), 0.1)),
-            ("excess_flip_rate", mde_share(compared, 0.1)),
-            ("excess_shift", mde_mean(_SPREAD, compared)),
+            ("flip_rate", mde_share(every, 0.1)),
+            ("excess_flip_rate", mde_share(held, 0.1)),
+            ("excess_shift", mde_mean(_SPREAD, held)),
         ):
             if smallest is not None:
                 mde[bench.id(metric, where)] = smallest

@@ -24,7 +24,7 @@ from audit.bench import Bench, Planned
 from audit.decision import Decided, correct, decide, decided_at, truly_favourable
 from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.metrics import RATES, Bools, Clusters, Outcome, Positive, Rate, words
-from audit.power import mde_difference
+from audit.power import independent, mde_difference
 from audit.types import Absent, Estimate, Example, Fact, Measurement, Skip
 
 REST, REFERENCE = "rest", "reference"
@@ -93,6 +93,7 @@ class GroupRates:
     """A rate over fewer texts is not estimated."""
 
     def plan(self, bench: Bench) -> Planned:
+        examples = bench.corpus.examples
         # Whom a rate is taken over is told by labels alone, for all but the predictive value.
         blank = _labelled(bench, self.positive)
         claims: list[str] = []
@@ -101,11 +102,15 @@ class GroupRates:
             name = bench.id(q.metric, q.where)
             claims.append(name)
             if q.kind in ("gap", "curve") and q.rate != "positive_predictive_value":
-                (_, n), (_, m) = metrics.cells_of(blank, q.rate, (q.mine, _rest(q)))
+                over = blank.over(q.rate)
+                n, m = (
+                    independent(examples[i].cluster for i in np.flatnonzero(over & side))
+                    for side in (q.mine, _rest(q))
+                )
                 smallest = mde_difference(n, m, 0.5)
                 if smallest is not None and min(n, m) >= self.min_n:
                     mde[name] = smallest
-        n = len(bench.corpus.examples)
+        n = len(examples)
         return Planned(units=n, queries=n, claims=tuple(claims), mde=mde)
 
     def run(self, bench: Bench) -> Iterator[Fact]:

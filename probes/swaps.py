@@ -33,7 +33,7 @@ from audit.decision import Decided, decided_at
 from audit.lexicon import Lexicon, lexicon
 from audit.omnibus import Tested, as_estimate
 from audit.perturbation import net, repeats, shown
-from audit.power import mde_mean, mde_share
+from audit.power import independent, mde_mean, mde_share
 from audit.resampling import by_cluster
 from audit.swapping import Pair
 from audit.trials import Read, Trial, Trials, read, tried
@@ -81,11 +81,11 @@ class Swaps:
             claims += [bench.id(metric, where) for metric, where in self._slices(pair)]
             queries += sum(2 + (t.control is not None) for t in trials)
             units += len(trials)
-            one_way = sum(bool(t.source) and t.compared for t in trials)
+            one_way = independent(t.example.cluster for t in trials if t.source and t.compared)
             smallest = mde_mean(_SPREAD, one_way)
             if smallest is not None:
                 mde[bench.id("favourable_gap", self._where(pair))] = smallest
-            share = mde_share(len(trials), 0.1)
+            share = mde_share(independent(t.example.cluster for t in trials if t.compared), 0.1)
             if share is not None:
                 mde[bench.id("excess_flip_rate", self._where(pair))] = share
         claims += [bench.id(metric, where) for metric, where in self._spread()]

@@ -15,7 +15,7 @@ import numpy as np
 
 from audit.bench import Bench, Planned
 from audit.perturbation import Pair, claims, measure
-from audit.power import mde_share
+from audit.power import independent, mde_share
 from audit.text import words
 from audit.types import Fact, Skip
 
@@ -38,9 +38,10 @@ class Typos:
             raise ValueError("slips must be at least 1 and shortest at least 4")
 
     def plan(self, bench: Bench) -> Planned:
-        n = len(self._pairs(bench))
+        pairs = self._pairs(bench)
+        n = len(pairs)
         ids = claims(bench)
-        smallest = mde_share(n, 0.1)
+        smallest = mde_share(independent(example.cluster for example, _ in pairs), 0.1)
         mde = {} if smallest is None else dict.fromkeys(ids, smallest)
         return Planned(units=n, queries=2 * n, claims=ids, mde=mde)
 
