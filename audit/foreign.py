@@ -9,12 +9,13 @@ import re
 import sys
 import threading
 import types
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -24,12 +25,15 @@ from audit.generators import borrowed_randomness as borrowed_randomness
 from audit.generators import kept_randomness
 from audit.resources import GET_WORDNET, Resources
 
-NoiseKind = Literal["keyboard", "ocr", "spelling"]
-NOISE_KINDS: tuple[NoiseKind, ...] = ("keyboard", "ocr", "spelling")
+LAYOUTS = ("de", "es", "fr", "he", "it", "nl", "pl", "th", "tr", "uk")
+"""Keyboards of nlpaug besides the English one, by ISO 639-1 code of their language."""
+NOISE_KINDS = ("keyboard", *(f"keyboard_{code}" for code in LAYOUTS), "ocr", "spelling")
 
 # Left alone by noise: placeholders such as [URL], links, mentions, hashtags.
 _PROTECTED = r"\[\w+\]|<\w+>|https?://\S+|www\.\S+|[@#]\w+"
 _WORD = re.compile(rf"(?P<protected>{_PROTECTED})|(?P<word>\w+(?:['\u2019]\w+)*)")
+# Vowel signs and tone marks are letters on a Thai keyboard, and no words are parted.
+_THAI = re.compile(rf"(?P<protected>{_PROTECTED})|(?P<word>[\w\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]+)")
 
 
 # --- TextAttack -------------------------------------------------------------------------------
@@ -239,8 +243,9 @@ def noise(kind: str, *, words: float = 0.3, letters: float = 0.3) -> Any:
     Links, mentions, hashtags and placeholders such as ``[URL]`` are not words.
 
     Args:
-        kind: ``keyboard`` (neighbouring keys, words of four letters and more), ``ocr`` (look-alike
-            characters) or ``spelling`` (misspellings that people made; `letters` plays no part).
+        kind: ``keyboard`` (neighbouring keys, words of four letters and more; ``keyboard_de``, …
+            for the other `LAYOUTS`), ``ocr`` (look-alike characters) or ``spelling`` (misspellings
+            that people made; `letters` plays no part).
         words: Share of a text's words to disturb, in (0, 1]; at least one.
         letters: Share of such a word's characters to replace, in (0, 1]; at least one.
 
@@ -257,7 +262,7 @@ def noise(kind: str, *, words: float = 0.3, letters: float = 0.3) -> Any:
     for name, share in (("words", words), ("letters", letters)):
         if not 0 < share <= 1:
             raise ConfigError(f"{name} must lie in (0, 1], got {share}.")
-    tokens = _Between()
+    tokens = _Between(_THAI if kind == "keyboard_th" else _WORD)
     shared: dict[str, Any] = {"tokenizer": tokens.split, "reverse_tokenizer": tokens.join}
     characters: dict[str, Any] = {
         **shared,
@@ -279,26 +284,51 @@ def noise(kind: str, *, words: float = 0.3, letters: float = 0.3) -> Any:
             ) from problem
     if kind == "ocr":
         return _drawing_reachable(char.OcrAug(**characters))
+    language = kind.partition("_")[2] or "en"
     keys = char.KeyboardAug(
-        **characters, include_special_char=False, include_numeric=False, include_upper_case=False
+        **characters,
+        lang=language,
+        # nlpaug calls every letter special that is not of a to z.
+        include_special_char=language != "en",
+        include_numeric=False,
+        include_upper_case=False,
     )
-    # A slip stays in its case: nlpaug would leave capitals out, or mix the cases.
-    table = keys.model.model
-    keys.model.model = table | {
-        key.upper(): [near.upper() for near in nearby] for key, nearby in table.items()
-    }
+    keys.model.model = _cased_keys(keys.model.model, language)
     return _drawing_reachable(keys)
+
+
+def _cased_keys(table: dict[str, list[str]], language: str) -> dict[str, list[str]]:
+    """Return the letters near each letter, in its own case.
+
+    A slip stays in its case: nlpaug would leave capitals out, or mix the cases.
+    """
+
+    def capital(letter: str) -> str:
+        return "İ" if letter == "i" and language == "tr" else letter.upper()
+
+    def is_key(letter: str) -> bool:
+        # Thai vowel signs and tone marks are marks (M) to Unicode.
+        return unicodedata.category(letter)[0] in "LM" and letter == letter.lower()
+
+    small = {
+        key: [near for near in nearby if is_key(near) and near != key]
+        for key, nearby in table.items()
+        if is_key(key)
+    }
+    large = {capital(key): [capital(near) for near in nearby] for key, nearby in small.items()}
+    return {key: nearby for key, nearby in (small | large).items() if nearby}
 
 
 class _Between:
     """A tokenizer for nlpaug: words go in, and what stood between them comes back as it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, word: re.Pattern[str]) -> None:
+        self._word = word
         self._gaps: list[str] = []
 
     def split(self, text: str) -> list[str]:
         words, self._gaps, end = [], [], 0
-        for match in _WORD.finditer(text):
+        for match in self._word.finditer(text):
             if match["word"] is not None:
                 self._gaps.append(text[end : match.start()])
                 words.append(match["word"])

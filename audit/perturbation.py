@@ -13,12 +13,26 @@ Pair = tuple[Example, Text]
 """A text and its altered copy."""
 
 
-def claims(bench: Bench, where: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def claims(
+    bench: Bench, where: Mapping[str, str] | None = None, *, points: int = 1
+) -> tuple[str, ...]:
     """Return the ids of what `measure` yields."""
     found = [bench.id("flip_rate", where)]
     if _labelled(bench):
         found.append(bench.id("accuracy_drop", where))
+        if points > 1:
+            found.append(bench.id("accuracy", where))
     return tuple(found)
+
+
+def band_level(level: float, points: int) -> float:
+    """Return the level of each interval whose `points` together cover at `level`.
+
+    Source:
+        Bonferroni's inequality, which holds however the points hang together; Dunn (1961), JASA
+        56(293), pp. 52-64, doi:10.1080/01621459.1961.10482090.
+    """
+    return level if points == 1 else 1 - (1 - level) / points
 
 
 def measure(
@@ -28,8 +42,12 @@ def measure(
     *,
     where: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    points: int = 1,
 ) -> Iterator[Fact]:
     """Yield ``flip_rate``, ``accuracy_drop`` where texts have labels, and every pair as a case.
+
+    As one of several points of a curve it yields ``accuracy`` of the altered texts as well, and
+    every interval belongs to a simultaneous band over the points (`band_level`).
 
     Args:
         bench: The bench of the probe that made the pairs.
@@ -37,6 +55,7 @@ def measure(
         left_out: Texts without a pair, and why.
         where: The slice, e.g. ``{"kind": "ocr"}``.
         notes: What was done to each text, for the reader of a case.
+        points: Of the curve that this is one of.
 
     Source:
         Flip rate and its unit: Ribeiro et al. (2020), ACL, arXiv:2005.04118, invariance tests.
@@ -44,21 +63,18 @@ def measure(
     where = dict(where or {})
     eligible = len(pairs) + sum(s.count for s in left_out)
     left = tuple(s for s in left_out if s.count)
+    level = band_level(bench.level, points)
+    unit = "share of texts" if points == 1 else f"share of texts, band over {points} severities"
     before = bench.decide(bench.scorer([e.input for e, _ in pairs]))
     after = bench.decide(bench.scorer([altered for _, altered in pairs]))
     flipped = before.label != after.label
     clusters = [e.cluster for e, _ in pairs]
-    value: Estimate | Absent
-    if repeats(clusters):
-        value = stats.mean(flipped.astype(float), clusters, low=0.0, high=1.0, level=bench.level)
-    else:
-        value = stats.share(int(flipped.sum()), len(pairs), level=bench.level)
     yield Measurement(
         id=bench.id("flip_rate", where),
         metric="flip_rate",
         where=where,
-        value=value,
-        unit="share of texts",
+        value=share(flipped, clusters, level=level),
+        unit=unit,
         eligible=eligible,
         left_out=left,
         family=f"{bench.probe}.flip_rate",
@@ -72,16 +88,22 @@ def measure(
         still = correct(bench.decision, decided_at(after, known), chosen)
         unlabelled = len(pairs) - len(known)
         more = (Skip(reason="no true label", count=unlabelled),) if unlabelled else ()
-        yield Measurement(
-            id=bench.id("accuracy_drop", where),
-            metric="accuracy_drop",
-            where=where,
-            value=net(right, still, [clusters[int(i)] for i in known], level=bench.level),
-            unit="share of texts",
-            eligible=eligible,
-            left_out=(*left, *more),
-            family=f"{bench.probe}.accuracy_drop",
-        )
+        theirs = [clusters[int(i)] for i in known]
+        found = {"accuracy_drop": net(right, still, theirs, level=level)}
+        if points > 1:
+            found["accuracy"] = share(still, theirs, level=level)
+        for metric, value in found.items():
+            yield Measurement(
+                id=bench.id(metric, where),
+                metric=metric,
+                where=where,
+                value=value,
+                unit=unit,
+                eligible=eligible,
+                left_out=(*left, *more),
+                # How often a model is right is no finding to be corrected for.
+                family="" if metric == "accuracy" else f"{bench.probe}.{metric}",
+            )
     yield Cases(
         metric=bench.id("flip_rate", where),
         example_id=[e.id for e, _ in pairs],
@@ -93,6 +115,16 @@ def measure(
         flipped=flipped,
         note=notes,
     )
+
+
+def share(
+    hits: Sequence[bool] | np.ndarray, clusters: Sequence[str | None], *, level: float
+) -> Estimate | Absent:
+    """Estimate the share of true ones; texts of a cluster are not independent."""
+    some = np.asarray(hits, bool)
+    if repeats(clusters):
+        return stats.mean(some.astype(float), clusters, low=0.0, high=1.0, level=level)
+    return stats.share(int(some.sum()), len(some), level=level)
 
 
 def net(

@@ -18,6 +18,10 @@ ROOT = Path(__file__).parents[1]
 TEXT = (
     "  The children weren't happy\twith their wonderful teacher, [URL] said @anna!\nReally? #no  "
 )
+# The others have no letter of it.
+OF_THE_TEXT = [
+    k for k in foreign.NOISE_KINDS if k not in {f"keyboard_{c}" for c in ("he", "th", "uk")}
+]
 
 
 def states():
@@ -79,7 +83,7 @@ def test_an_output_that_changes_no_character_is_no_output(answer, made):
     assert augment(Fixed(answer), " two words\n", stream(0, "x")) == made
 
 
-@pytest.mark.parametrize("kind", foreign.NOISE_KINDS)
+@pytest.mark.parametrize("kind", OF_THE_TEXT)
 def test_noise_changes_words_and_nothing_between_them(kind):
     made = {augment(noise(kind), TEXT, stream(0, str(i))) for i in range(20)} - {None}
     assert len(made) > 5
@@ -90,7 +94,7 @@ def test_noise_changes_words_and_nothing_between_them(kind):
         assert len(text.split()) == len(TEXT.split())
 
 
-@pytest.mark.parametrize("kind", foreign.NOISE_KINDS)
+@pytest.mark.parametrize("kind", OF_THE_TEXT)
 def test_noise_hangs_on_the_generator_it_is_given_and_on_nothing_else(kind):
     random.seed(1), np.random.seed(1)
     before = states()
