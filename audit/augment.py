@@ -4,25 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from audit import foreign
-from audit.errors import ConfigError, did_you_mean
+from audit.copiers import card, copier, kinds_of, number
+from audit.errors import Unsupported
 from audit.leaks import TestTexts, folded_text
-from audit.lexicon import AXES, lexicon
 from audit.seeding import stream
 from audit.settings import RecipeConfig
-from audit.swapping import find, swap
-from audit.types import AuditResult, Corpus, Example, Skip, Text
+from audit.types import AuditResult, Corpus, Example, Floats, Skip, Text
 
-RECIPES = ("counterfactual", "noise")
-ANSWERS: Mapping[str, tuple[str, ...]] = {
-    "counterfactual": ("swaps", "reliance"),
-    "noise": ("typos", "noise", "attack"),
-}
-"""Recipe to the probes whose findings it answers."""
+Vectors = Callable[[Sequence[Text]], Floats]
 _UNDECIDED = 0.25
-_AXES = ("gender", "names_race")
-_NOISES = ("keyboard", "ocr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +37,7 @@ def kinds(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:
     Raises:
         ConfigError: If a recipe, one of its settings or one of their values is unknown.
     """
-    return tuple(kind for recipe in recipes for kind, _ in _kinds(recipe))
+    return tuple(kind for recipe in recipes for kind, _ in kinds_of(recipe))
 
 
 def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, float]:
@@ -53,27 +45,31 @@ def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, fl
 
     A metric at twice its limit asks for a copy of every text, one at its limit for every second; an
     undecided one for a quarter; what passed asks for nothing. Counterfactual copies of an axis
-    answer to the claims about that axis alone. A recipe's own setting ``share`` comes first.
+    answer to the claims about that axis alone. A recipe's own setting ``share`` comes first; with
+    ``proportional = true`` beside it, it is the most.
     """
     found: dict[str, float] = {}
     for recipe in recipes:
+        answers = card(recipe).answers
         said = recipe.params.get("share")
-        for kind, part in _kinds(recipe):
+        for kind, part in kinds_of(recipe):
             share = 0.0
             for v in result.verdicts:
                 probe, _, rest = v.claim.measurement.partition(".")
-                if probe not in ANSWERS[recipe.name]:
+                if probe not in answers:
                     continue
-                if recipe.name == "counterfactual" and f"axis={part}" not in re.split(
-                    r"[\[\],]", rest
-                ):
+                axis = part or {"names": "names_race"}.get(recipe.name, "")
+                about = recipe.name in ("counterfactual", "names")
+                if about and f"axis={axis}" not in re.split(r"[\[\],]", rest):
                     continue
                 if v.status == "inconclusive":
                     share = max(share, _UNDECIDED)
                 if v.status == "fail" and v.value is not None:
                     limit = abs(v.claim.limit)
                     share = max(share, min(1.0, abs(v.value) / (2 * limit)) if limit else 1.0)
-            found[kind] = float(said) if isinstance(said, int | float) else share
+            if isinstance(said, int | float):
+                share = min(share, said) if recipe.params.get("proportional") else float(said)
+            found[kind] = share
     return found
 
 
@@ -84,6 +80,8 @@ def augment(
     wanted: Mapping[str, float],
     *,
     seed: int,
+    crafted: Mapping[str, Sequence[Example]] = MappingProxyType({}),
+    vectors: Vectors | None = None,
 ) -> Augmented:
     """Return `train` with copies added; labels are kept, and no test text enters.
 
@@ -94,47 +92,64 @@ def augment(
         recipes: What copies to make.
         wanted: Kind of copy to the share of texts to copy, in [0, 1]; `shares` returns it.
         seed: Each text draws its own lot from it.
+        crafted: Kind to texts made elsewhere (`audit.crafted`), held against the same guard.
+        vectors: Texts to vectors of length 1, for recipes with a least ``similarity`` of a copy to
+            its source (cosine); None: such a recipe is refused.
 
     Raises:
         ConfigError: If a recipe or one of its settings is unknown.
+        Unsupported: If a similarity is to be kept and there are no vectors, or nlpaug is missing.
     """
     guard = TestTexts(e.input for e in test.examples)
     left: Counter[str] = Counter()
     stopped: list[tuple[str, str]] = []
 
     def enters(example: Example, what: str) -> bool:
-        how = guard.holds(example.input)
-        if how:
-            why = f"{what} that {'equals' if how == 'equal' else 'nearly equals'} a test text"
+        why = _why(guard, example, what)
+        if why:
             left[why] += 1
             stopped.append((example.id, why))
-        return not how
+        return not why
 
     kept = [e for e in train.examples if enters(e, "training text")]
     own = {folded_text(e.input) for e in kept}
+    barred = {id for id, _ in stopped}
     copies: dict[str, int] = {}
     added: list[Example] = []
+
+    def add(made: Sequence[Example], kind: str, recipe: RecipeConfig) -> None:
+        copies[kind] = 0
+        sources = {e.id: e.input for e in kept}
+        unlike = _unlike(made, sources, _least(recipe), vectors)
+        for copy in made:
+            if folded_text(copy.input) in own:
+                # Its label may be another there; one text with two labels teaches nothing.
+                left[f"copy that equals another training text ({kind})"] += 1
+            elif source_of(copy) in barred:
+                left[f"copy of a text that was kept out ({kind})"] += 1
+            elif copy.id in unlike:
+                left[f"copy too unlike its source ({kind})"] += 1
+            elif enters(copy, "copy"):
+                added.append(copy)
+                copies[kind] += 1
+
     for recipe in recipes:
-        for kind, part in _kinds(recipe):
-            share = wanted.get(kind, 0.0)
-            copies[kind] = 0
-            if share <= 0:
+        for kind, part in kinds_of(recipe):
+            if kind in crafted:
+                add(crafted[kind], kind, recipe)
                 continue
-            copier = (_swapper if recipe.name == "counterfactual" else _noiser)(part, seed)
-            for example in kept:
+            share = wanted.get(kind, 0.0)
+            made = []
+            change = copier(recipe, part, seed) if share > 0 else None
+            for example in kept if change else ():
                 if stream(seed, "augment", kind, example.id).random() >= share:
                     continue
-                text = copier(example)
+                text = change(example) if change else None
                 if text is None:
                     left[f"nothing to change ({kind})"] += 1
-                elif folded_text(text) in own:
-                    # Its label may be another there; one text with two labels teaches nothing.
-                    left[f"copy that equals another training text ({kind})"] += 1
                 else:
-                    copy = _copy(example, text, kind)
-                    if enters(copy, "copy"):
-                        added.append(copy)
-                        copies[kind] += 1
+                    made.append(copy_of(example, text, kind))
+            add(made, kind, recipe)
     return Augmented(
         corpus=replace(train, examples=(*kept, *added), sha256=""),
         copies=copies,
@@ -144,68 +159,65 @@ def augment(
     )
 
 
-def _kinds(recipe: RecipeConfig) -> tuple[tuple[str, str], ...]:
-    """Return the kinds of copies of one recipe, each with the axis or noise it is made by."""
-    if recipe.name not in RECIPES:
-        raise ConfigError(
-            f"There is no augmentation recipe {recipe.name!r}.",
-            hint=did_you_mean(recipe.name, RECIPES),
+def without_copies(
+    corpus: Corpus, test: Corpus, what: str
+) -> tuple[Corpus, tuple[tuple[str, str], ...]]:
+    """Return `corpus` without what equals or nearly equals a test text, and what that was.
+
+    Args:
+        corpus: Texts that train a model or choose its epoch.
+        test: The audited texts.
+        what: How to call one of `corpus`, e.g. ``dev text``.
+
+    Returns:
+        The rest, and the id of each text left out with the reason.
+    """
+    guard = TestTexts(e.input for e in test.examples)
+    why = {e.id: said for e in corpus.examples if (said := _why(guard, e, what))}
+    kept = tuple(e for e in corpus.examples if e.id not in why)
+    return replace(corpus, examples=kept, sha256="" if why else corpus.sha256), tuple(why.items())
+
+
+def _why(guard: TestTexts, example: Example, what: str) -> str:
+    how = guard.holds(example.input)
+    return how and f"{what} that {'equals' if how == 'equal' else 'nearly equals'} a test text"
+
+
+def _least(recipe: RecipeConfig) -> float:
+    known = card(recipe).numbers
+    return number(recipe, "similarity") if "similarity" in known else 0.0
+
+
+def _unlike(
+    made: Sequence[Example], sources: Mapping[str, Text], least: float, vectors: Vectors | None
+) -> set[str]:
+    """Return the ids of copies whose cosine with their source is below `least`."""
+    if not least or not made:
+        return set()
+    if vectors is None:
+        raise Unsupported(
+            "A copy's similarity to its source needs a sentence encoder, and there is none.",
+            hint="pip install sentence-transformers 'evenhand[encoder]', or set similarity = 0.",
         )
-    parts = "axes" if recipe.name == "counterfactual" else "kinds"
-    for key in recipe.params:
-        if key not in ("share", parts):
-            raise ConfigError(
-                f"The recipe {recipe.name!r} has no setting {key!r}.",
-                hint=did_you_mean(key, ("share", parts)),
-            )
-    share = recipe.params.get("share", 0.0)
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ConfigError(
-            f"The setting 'share' of the recipe {recipe.name!r} must lie in [0, 1], got {share!r}.",
-            hint="Leave it out to copy in proportion to what failed.",
-        )
-    default, known = (_AXES, tuple(AXES)) if parts == "axes" else (_NOISES, foreign.NOISE_KINDS)
-    chosen = recipe.params.get(parts, default)
-    if not isinstance(chosen, list | tuple):
-        raise ConfigError(f"The setting {parts!r} of the recipe {recipe.name!r} must be a list.")
-    for part in chosen:
-        if part not in known:
-            raise ConfigError(
-                f"The recipe {recipe.name!r} has nothing called {part!r} among its {parts}.",
-                hint=did_you_mean(str(part), known),
-            )
-    return tuple((f"{recipe.name}-{part}", str(part)) for part in dict.fromkeys(chosen))
+    pairs = [e for e in made if source_of(e) in sources]
+    one = vectors([e.input for e in pairs])
+    other = vectors([sources[source_of(e)] for e in pairs])
+    alike = (one * other).sum(axis=1) if pairs else ()
+    return {e.id for e, cosine in zip(pairs, alike, strict=True) if cosine < least}
 
 
-def _swapper(axis: str, seed: int) -> Callable[[Example], Text | None]:
-    table = lexicon(axis)
-
-    def copy(example: Example) -> Text | None:
-        found = find(example.input, table)
-        rng = stream(seed, "augment-swap", axis, example.id)
-        pairs = [p for p in table.pairs if found.groups & set(p)]
-        if not pairs or found.asymmetric:
-            return None
-        made = swap(found, table, pairs[int(rng.integers(len(pairs)))], rng)
-        return None if made is None else made.input
-
-    return copy
+def needs_vectors(recipes: Sequence[RecipeConfig]) -> bool:
+    """Tell whether a recipe keeps a least similarity, so that `augment` needs vectors."""
+    return any(_least(recipe) > 0 for recipe in recipes)
 
 
-def _noiser(kind: str, seed: int) -> Callable[[Example], Text | None]:
-    augmenter = foreign.noise(kind, words=0.15, letters=0.2)
-
-    def copy(example: Example) -> Text | None:
-        rng = stream(seed, "augment-noise", kind, example.id)
-        made = foreign.augment(augmenter, example.text, rng)
-        if made is None or example.second is None:
-            return made
-        return made, example.second
-
-    return copy
+def source_of(copy: Example) -> str:
+    """Return the id of the text that a copy was made of."""
+    return copy.id.rpartition("+")[0]
 
 
-def _copy(example: Example, text: Text, name: str) -> Example:
+def copy_of(example: Example, text: Text, name: str) -> Example:
+    """Return the copy `text` of kind `name`: same label, same cluster, an id of its own."""
     first, second = (text, None) if isinstance(text, str) else text
     return replace(
         example,
@@ -213,7 +225,7 @@ def _copy(example: Example, text: Text, name: str) -> Example:
         text=first,
         second=second,
         # Whom a counterfactual speaks of is no longer what the table says.
-        groups={} if name.startswith("counterfactual") else example.groups,
+        groups={} if name.startswith(("counterfactual", "names")) else example.groups,
         # A copy is no independent text: it stays in its source's cluster.
         cluster=example.cluster or example.id,
     )

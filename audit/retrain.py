@@ -1,18 +1,27 @@
 """Repairing what failed: augment, train again, audit again on the same texts, compare."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
-from audit import augment, compare, runner, training
+from audit import augment, compare, crafted, mitigation, model, runner, training
 from audit.borders import write_json
+from audit.cache import DiskCache
+from audit.classifier import Lazy
 from audit.config import AuditConfig
+from audit.copiers import CARDS
 from audit.corpus import load
 from audit.errors import ConfigError
 from audit.files import locked, write_text
+from audit.objective import Objective
+from audit.resources import Resources
+from audit.scorer import Scorer
 from audit.setup import encoder_folder
-from audit.types import AuditResult, Corpus
+from audit.similarity import SentenceVectors
+from audit.types import AuditResult, Corpus, Decision, Example
 
 
 class Display(runner.Progress, Protocol):
@@ -51,7 +60,7 @@ def retrain(
     if not config.recipe:
         raise ConfigError(
             "A retrain needs at least one recipe.",
-            hint=f'Add [[recipe]] name = "{augment.RECIPES[0]}".',
+            hint=f'Add [[recipe]] name = "{next(iter(CARDS))}".',
         )
     with locked(out):
         display.say("Auditing the model as it is …")
@@ -63,8 +72,12 @@ def retrain(
             name: load(spec, base, name=name, model_labels=labels, head=before.provenance.head)
             for name, spec in config.corpora.items()
         }
-        train, dev = corpora["train"], corpora.get("dev")
-        if dev is None:
+        # Before anything is held out: a copy of a test text must not choose the best epoch either.
+        train, leaks = augment.without_copies(corpora["train"], corpora["test"], "training text")
+        if "dev" in corpora:
+            dev, more = augment.without_copies(corpora["dev"], corpora["test"], "dev text")
+            leaks += more
+        else:
             # Held out before anything is added: no copy of a dev text is trained on.
             texts, held = training.held_out(
                 [e for e in train.examples if e.label is not None],
@@ -74,12 +87,29 @@ def retrain(
             train, dev = replace(train, examples=texts), replace(train, name="dev", examples=held)
         wanted = augment.shares(before, config.recipe)
         made = augment.augment(
-            train, corpora["test"], config.recipe, wanted, seed=config.audit.seed
+            train,
+            corpora["test"],
+            config.recipe,
+            wanted,
+            seed=config.audit.seed,
+            crafted=_crafted(config, out, base, before.plan.decision, train, wanted, display),
+            vectors=_vectors(config),
         )
-        _record(out / "data", made)
+        objective, kept_out = mitigation.objective_of(
+            config.recipe, made.corpus, corpora["test"], seed=config.audit.seed
+        )
+        made = replace(made, stopped=(*leaks, *made.stopped, *kept_out))
+        _record(out / "data", made, objective, mitigation.statements(config.recipe))
         said = ", ".join(f"{kind} {n:,}" for kind, n in made.copies.items())
         display.say(f"Copies added to {len(train.examples):,} training texts: {said}.")
-        if not any(made.copies.values()):
+        for sentence in mitigation.statements(config.recipe):
+            display.say(sentence)
+        if made.stopped:
+            display.say(
+                f"{len(made.stopped):,} texts were kept out because they equal or nearly equal a "
+                "test text; data/augmentation.json lists them."
+            )
+        if objective.is_plain and not any(made.copies.values()):
             display.say(
                 "Nothing that a recipe answers failed or was undecided: the texts are as they "
                 "were, so the comparison shows what training again does by itself."
@@ -87,10 +117,14 @@ def retrain(
         comparisons = []
         first = config.train.seed
         for seed in range(first, first + config.train.seeds):
-            _again(config, out, base, seed, made.corpus, dev, display)
+            _again(config, out, base, seed, made.corpus, dev, objective, display)
             comparisons.append(compare.compare_folders(out / "before", out / f"after-{seed}"))
             write_text(out / f"comparison-{seed}.json", write_json(comparisons[-1]) + "\n")
-        words = (*comparisons[0].words, *compare.over_seeds(comparisons))
+        words = (
+            *comparisons[0].words,
+            *compare.over_seeds(comparisons),
+            *mitigation.statements(config.recipe),
+        )
         comparison = replace(comparisons[0], words=words)
         write_text(out / "comparison.json", write_json(comparison) + "\n")
         result = replace(before, comparison=comparison)
@@ -105,6 +139,7 @@ def _again(
     seed: int,
     train: Corpus,
     dev: Corpus,
+    objective: Objective,
     display: Display,
 ) -> None:
     folder = out / f"train-{seed}"
@@ -115,6 +150,7 @@ def _again(
         dev,
         folder,
         encoder=encoder_folder(config.train.encoder, base),
+        objective=objective,
         on_progress=display.training,
         # A stage of ours, of other texts or settings, is out of date.
         overwrite=True,
@@ -124,7 +160,43 @@ def _again(
     runner.run(again, out / f"after-{seed}", base=base, progress=display)
 
 
-def _record(folder: Path, made: augment.Augmented) -> None:
+def _crafted(
+    config: AuditConfig,
+    out: Path,
+    base: Path,
+    rule: Decision,
+    train: Corpus,
+    wanted: Mapping[str, float],
+    display: Display,
+) -> Mapping[str, Sequence[Example]]:
+    if not any(r.name in ("adversarial", "templates") for r in config.recipe):
+        return {}
+    if any(r.name == "adversarial" for r in config.recipe):
+        display.say("Attacking training texts, once, with the model as it is …")
+    identity = model.identify(config.model, base)
+    # On disk, so that an attack that was cut off is not paid for again.
+    cache = DiskCache(out / "data" / "cache" / "scores.db")
+    try:
+        scorer = Scorer(
+            Lazy(identity, lambda: model.load(config.model, identity, base)), memory=cache
+        )
+        audited = [p.params for p in config.probe if p.name == "templates"]
+        return crafted.crafted(
+            config.recipe, train, wanted, rule, scorer, audited, seed=config.audit.seed
+        )
+    finally:
+        cache.close()
+
+
+def _vectors(config: AuditConfig) -> augment.Vectors | None:
+    if not augment.needs_vectors(config.recipe):
+        return None
+    return SentenceVectors(Resources().encoder())
+
+
+def _record(
+    folder: Path, made: augment.Augmented, objective: Objective, statements: Sequence[str]
+) -> None:
     """Write the texts trained on, and what was added and kept out."""
     rows = [
         {"id": e.id, "text": e.text, "second": e.second, "label": e.label, "cluster": e.cluster}
@@ -139,6 +211,9 @@ def _record(folder: Path, made: augment.Augmented) -> None:
         "shares": dict(made.shares),
         "left_out": [asdict(skip) for skip in made.skips],
         "stopped": [{"id": id, "why": why} for id, why in made.stopped],
+        "stopped_counts": dict(sorted(Counter(why for _, why in made.stopped).items())),
+        "objective": objective.plain(),
+        "statements": list(statements),
     }
     text = json.dumps(plain, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     write_text(folder / "augmentation.json", text + "\n")

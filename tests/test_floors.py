@@ -66,7 +66,7 @@ FLOORS = [
             "pairing",
         ),
     },
-    {"bench", "perturbation", "trials", "tallies"},
+    {"bench", "perturbation", "trials", "tallies", "breaking"},
     {"catalogue"},
     {"runner", "planning", "retrain", "setup"},
     {"cli", "commands", "pytest_plugin", "console", "demo"},

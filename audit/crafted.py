@@ -1,0 +1,144 @@
+"""Training texts that a model or a suite is needed for: successful attacks, filled-in templates."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from audit import attack_recipes, attacks, lockstep, suites
+from audit.augment import copy_of
+from audit.copiers import kinds_of, number, parts, string
+from audit.decision import decide
+from audit.errors import ConfigError
+from audit.resources import Resources
+from audit.seeding import stream
+from audit.settings import RecipeConfig
+from audit.types import Corpus, Decision, Example, Floats, Text
+
+Score = Callable[[Sequence[Text]], Floats]
+
+
+def crafted(
+    recipes: Sequence[RecipeConfig],
+    train: Corpus,
+    wanted: Mapping[str, float],
+    rule: Decision,
+    score: Score,
+    audited: Sequence[Mapping[str, object]] = (),
+    *,
+    seed: int,
+    resources: Resources | None = None,
+) -> dict[str, tuple[Example, ...]]:
+    """Return kind to the texts made by the recipes ``adversarial`` and ``templates``.
+
+    Args:
+        recipes: Those of a retrain; others are passed over.
+        train: Texts that are attacked, each at most once.
+        wanted: Kind to the share of texts; see `audit.augment.shares`.
+        rule: The decision of the audit: what an attack turns, and what a suite calls favourable.
+        score: The model under audit. It is attacked once, before the training; the model in
+            training is not.
+        audited: Settings of the ``templates`` probes of this audit.
+        seed: Each text draws under its own name.
+        resources: Where WordNet and the encoder are looked for.
+
+    Raises:
+        ConfigError: If an attack or suite is unknown, or the audit itself runs that suite.
+        Unsupported: If TextAttack or a resource of the attack is missing.
+    """
+    found: dict[str, tuple[Example, ...]] = {}
+    for recipe in recipes:
+        if recipe.name == "adversarial":
+            (kind, _), *_ = kinds_of(recipe)
+            found[kind] = _attacked(recipe, train, wanted[kind], rule, score, seed, resources)
+        if recipe.name == "templates":
+            (kind, _), *_ = kinds_of(recipe)
+            found[kind] = _filled(recipe, train, wanted[kind], rule, audited, seed)
+    return found
+
+
+def _attacked(
+    recipe: RecipeConfig,
+    train: Corpus,
+    share: float,
+    rule: Decision,
+    score: Score,
+    seed: int,
+    resources: Resources | None,
+) -> tuple[Example, ...]:
+    """Return the changed texts of the attacks that turned the decision, labels kept."""
+    chosen = attack_recipes.recipe(string(recipe, "attack"))
+    attacks.check(chosen, resources or Resources())
+    drawn = {e.id: float(stream(seed, "adversarial", e.id).random()) for e in train.examples}
+    some = sorted(
+        (e for e in train.examples if e.label is not None and drawn[e.id] < share),
+        key=lambda e: (drawn[e.id], e.id),
+    )[: int(number(recipe, "texts"))]
+    if not some:
+        return ()
+    truth = decide(rule, score([e.input for e in some])).label.tolist()
+    targets = [
+        attacks.Target(text=e.input, truth=label, rng=stream(seed, "adversarial-search", e.id))
+        for e, label in zip(some, truth, strict=True)
+    ]
+    ended = attacks.attack(
+        targets,
+        chosen,
+        score,
+        rule,
+        max_queries=int(number(recipe, "queries")),
+        resources=resources,
+    )
+    turned: dict[int, Text] = {}
+    for i, how in ended:
+        if not isinstance(how, lockstep.Failure) and how.outcome == "success":
+            turned[i] = how.text
+    return tuple(copy_of(some[i], turned[i], recipe.name) for i in sorted(turned))
+
+
+def _filled(
+    recipe: RecipeConfig,
+    train: Corpus,
+    share: float,
+    rule: Decision,
+    audited: Sequence[Mapping[str, object]],
+    seed: int,
+) -> tuple[Example, ...]:
+    """Return sentences of the suite whose decision is called for, with a label that gives it."""
+    name = string(recipe, "pack")
+    if any(settings.get("suite") == name for settings in audited):
+        raise ConfigError(
+            f"The probe templates audits the suite {name}: training on it would leave the audit "
+            "nothing to find out.",
+            hint="Choose another suite for the recipe, or leave the probe out.",
+        )
+    suite = suites.pack(name, tuple(sorted(parts(recipe))))
+    other = [label for label in rule.labels if label not in rule.favourable]
+    labels = {
+        suites.FAVOURABLE: rule.favourable[0] if len(rule.favourable) == 1 else "",
+        suites.UNFAVOURABLE: other[0] if len(other) == 1 else "",
+    }
+    if rule.head == "multi" or not any(labels.values()):
+        raise ConfigError(
+            "The recipe templates cannot tell which label a sentence gets.",
+            hint="It needs a single-label model with one favourable or one other label.",
+        )
+    made = []
+    for check in suite.checks:
+        label = labels.get(check.expect[0], "") if check.expect else ""
+        lot = float(stream(seed, "templates", check.id).random())
+        if check.kind != "MFT" or not label or lot >= share:
+            continue
+        text = check.variants[0].text
+        first, second = (text, None) if isinstance(text, str) else text
+        made.append(
+            (
+                lot,
+                Example(
+                    id=f"{check.id}+{recipe.name}",
+                    text=first,
+                    second=second,
+                    label=label,
+                    cluster=f"{name}/{check.template}",
+                ),
+            )
+        )
+    made.sort(key=lambda one: (one[0], one[1].id))
+    return tuple(example for _, example in made[: int(number(recipe, "texts"))])

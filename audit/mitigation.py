@@ -1,0 +1,82 @@
+"""From recipes to what a training minimises: pairing, weights, the worst cell."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from audit.copiers import card, number, parts, string, swapper
+from audit.errors import ConfigError
+from audit.leaks import TestTexts
+from audit.objective import Objective, balanced, cells_of
+from audit.settings import RecipeConfig
+from audit.types import Corpus, Example, Text
+
+MEMBERSHIP = (
+    "The recipe {name} reads which group a text belongs to in training alone: the trained model "
+    "decides on the text, without it. Whether groups may be used so is a question of law that "
+    "this report does not answer."
+)
+
+
+def objective_of(
+    recipes: Sequence[RecipeConfig], train: Corpus, test: Corpus, *, seed: int
+) -> tuple[Objective, tuple[tuple[str, str], ...]]:
+    """Return what the recipes ask of the training, and the counterfactuals that were kept out.
+
+    Args:
+        recipes: Those of a retrain; recipes that add texts are passed over.
+        train: The texts that are trained on, copies included.
+        test: The audited texts: a counterfactual that equals or nearly equals one is stopped.
+        seed: Draws which groups are exchanged.
+
+    Raises:
+        ConfigError: If ``group_weights`` and ``group_dro`` are both asked for, or a group is not
+            in the data.
+    """
+    asked = {r.name: r for r in recipes if not card(r).copies}
+    if {"group_weights", "group_dro"} <= set(asked):
+        raise ConfigError(
+            "The recipes group_weights and group_dro weigh the same texts twice.",
+            hint="Choose one of them.",
+        )
+    made = Objective()
+    stopped: list[tuple[str, str]] = []
+    if (one := asked.get("group_weights")) is not None:
+        made = replace(made, weights=balanced(cells_of(train.examples, string(one, "group"))))
+    if (one := asked.get("group_dro")) is not None:
+        cells = cells_of(train.examples, string(one, "group"))
+        made = replace(made, cells=cells, step=number(one, "step"))
+    if (one := asked.get("logit_pairing")) is not None:
+        twins = _twins(train.examples, parts(one), test, seed, stopped)
+        made = replace(made, twins=twins, strength=number(one, "strength"))
+    return made, tuple(stopped)
+
+
+def statements(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:
+    """Return what a reader should know about groups under these recipes."""
+    return tuple(
+        MEMBERSHIP.format(name=r.name) for r in recipes if r.name in ("group_weights", "group_dro")
+    )
+
+
+def _twins(
+    examples: Sequence[Example],
+    axes: Sequence[str],
+    test: Corpus,
+    seed: int,
+    stopped: list[tuple[str, str]],
+) -> dict[str, Text]:
+    """Return one counterfactual for each text that has one, of the first axis that gives it."""
+    guard = TestTexts(e.input for e in test.examples)
+    copiers = [swapper(axis, seed, "pairing") for axis in axes]
+    found: dict[str, Text] = {}
+    for example in examples:
+        text = next((made for copy in copiers if (made := copy(example)) is not None), None)
+        if text is None:
+            continue
+        how = guard.holds(text)
+        if how:
+            like = "equals" if how == "equal" else "nearly equals"
+            stopped.append((example.id, f"counterfactual that {like} a test text"))
+        else:
+            found[example.id] = text
+    return found
