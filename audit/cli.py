@@ -319,13 +319,25 @@ def retrain(
 @app.command()
 def compare(
     before: Annotated[Path, typer.Argument(help="Folder of an audit.")],
-    after: Annotated[Path, typer.Argument(help="Folder of another audit of the same texts.")],
+    after: Annotated[list[Path], typer.Argument(help="Folders of audits of the same texts.")],
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Measurement to rank by besides accuracy; a gap and robustness if none."),
+    ] = None,
+    lost: Annotated[
+        Path | None, typer.Option(help="JSON file for the texts right before and wrong after.")
+    ] = None,
 ) -> int:
-    """Compare two audits, paired where their texts match."""
-    from audit import console
-    from audit.compare import compare_folders
+    """Compare audits with the first, paired where texts match; say which none beats."""
+    from audit.files import write_text
+    from audit.showing import lost_json, side_by_side
+    from audit.standing import standing
 
-    print(console.compared(compare_folders(before, after)))
+    found = standing([before, *after], objective or ())
+    print(side_by_side(found))
+    if lost is not None:
+        write_text(lost, lost_json(found))
+        print(f"Texts lost: {lost}")
     return 0
 
 

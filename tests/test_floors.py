@@ -60,6 +60,7 @@ FLOORS = [
             "copiers",
             "crafted",
             "mitigation",
+            "standing",
             "several",
             "augment",
             "leaks",
@@ -69,7 +70,7 @@ FLOORS = [
     {"bench", "perturbation", "trials", "tallies", "breaking"},
     {"catalogue"},
     {"runner", "planning", "retrain", "setup"},
-    {"cli", "commands", "pytest_plugin", "console", "demo"},
+    {"cli", "commands", "pytest_plugin", "console", "showing", "demo"},
 ]
 PROBES = 4
 FILES = sorted([*ROOT.glob("audit/**/*.py"), *ROOT.glob("probes/*.py")])

@@ -1,0 +1,73 @@
+"""Several audits side by side, as text for the terminal."""
+
+import json
+
+from audit.console import compared, estimate, plain, table
+from audit.standing import Lost, Standing
+
+_SHOWN = 8
+"""Ids shown of each group; the file has them all."""
+
+
+def side_by_side(found: Standing) -> str:
+    """Return comparisons with the first audit, the texts each lost, and who is beaten by whom."""
+    parts = []
+    for name, comparison, lost in zip(found.names[1:], found.comparisons, found.lost, strict=True):
+        if len(found.names) > 2:
+            parts.append(f"{plain(name)} against {plain(found.names[0])}")
+        parts += [compared(comparison), _lost(lost)]
+    if len(found.names) > 2:
+        parts.append(_front(found))
+    return "\n\n".join(part for part in parts if part)
+
+
+def lost_json(found: Standing) -> str:
+    """Return every text right before and wrong after, by model and group, as JSON."""
+    plain = {
+        lost.model: {
+            "ids": list(lost.ids),
+            "won": lost.won,
+            "groups": {
+                group: {"ids": list(ids), "labelled": n} for group, (ids, n) in lost.groups.items()
+            },
+        }
+        for lost in found.lost
+    }
+    return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _lost(lost: Lost) -> str:
+    if not lost.ids:
+        return ""
+    head = f"{len(lost.ids):,} texts were right before and are wrong after"
+    rows = [
+        (group, f"{len(ids):,} of {n:,}", _some(ids)) for group, (ids, n) in lost.groups.items()
+    ]
+    if not rows:
+        return f"{head}: {plain(_some(lost.ids))}"
+    rows.append(("all", f"{len(lost.ids):,}", _some(lost.ids)))
+    return f"{head}:\n{table(('group', 'lost', 'ids'), rows)}"
+
+
+def _some(ids: tuple[str, ...]) -> str:
+    more = len(ids) - _SHOWN
+    return ", ".join(ids[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _front(found: Standing) -> str:
+    way = {"nearer_zero": "nearer 0 is better"}
+    head = ("audit", *(f"{n} ({way.get(b, f'{b} is better')})" for n, b in found.objectives))
+    rows = [
+        (
+            name,
+            *(estimate(value) for value in found.points[name]),
+            f"beaten by {', '.join(found.beaten[name])}" if found.beaten[name] else "not beaten",
+        )
+        for name in found.names
+    ]
+    said = (
+        f"By point values, no other is as good on all of these and better on one: "
+        f"{', '.join(found.front)}. Intervals that overlap leave it open; the comparisons above "
+        "say which differences were shown."
+    )
+    return "\n".join([table((*head, ""), rows), plain(said), *map(plain, found.left_out)])
