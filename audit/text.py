@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # What is not running prose is left alone: a name inside a handle is an address, not a person.
+# Lengths are bounded as addresses are, so that no hostile text makes the search quadratic.
 _TOKEN = re.compile(
     r"(?P<kept>"
     r"(?:https?://|www\.)\S+"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
     r"|[@#]\w+"
     r"|<[A-Za-z/][^<>\s]{0,60}>"
     r"|\{[^{}\s]{0,60}\}"
-    r"|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|io|co)\b(?:/\S*)?"
+    r"|\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.(?:com|org|net|edu|gov|io|co)\b(?:/\S*)?"
     r"|\bs/he\b|\(s\)he\b"
     r")"
     r"|(?P<word>[^\W_](?:\w*[^\W_])?)",

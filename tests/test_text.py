@@ -85,3 +85,17 @@ def test_a_sentence_begins_after_a_stop_and_behind_quotation_marks():
     text = 'One. "Two three'
     assert begins_a_sentence(text, text.index("Two"))
     assert not begins_a_sentence(text, text.index("three"))
+
+
+@pytest.mark.parametrize(
+    "piece", ["a.b.", "a", "_", "a_", "a-", "a@", "a@b.", "<a", "{a", "www.", "s/", "'a", "a.com", "é"]
+)
+def test_no_hostile_text_takes_longer_than_its_length(piece):
+    """At 60,000 characters a quadratic search takes a minute."""
+    import time
+
+    long = piece * (60_000 // len(piece))
+    start = time.process_time()
+    found = words(long)
+    assert time.process_time() - start < 3
+    assert all(long[w.start : w.end] == w.text for w in found[:50])
