@@ -49,6 +49,10 @@ class Found:
     """The best text that was found; the original when nothing came nearer to the goal."""
     queries: int
     """Texts scored for this search, the original included, repeats counted."""
+    edits: int = 0
+    """Words of `text` that are not the original's, deleted ones included."""
+    words: int = 0
+    """Words of the original."""
 
 
 def check(chosen: Recipe, resources: Resources) -> None:
@@ -158,11 +162,19 @@ def _search(
         outcome = "censored"
     else:
         outcome = "failed" if candidates else "unchangeable"
+    best = result.perturbed_result.attacked_text
     return Found(
         outcome=outcome,
-        text=result.perturbed_result.attacked_text.tokenizer_input,
+        text=best.tokenizer_input,
         queries=goal.num_queries,
+        edits=_edits(best),
+        words=result.original_result.attacked_text.num_words,
     )
+
+
+def _edits(text: Any) -> int:
+    deleted = int((text.attack_attrs["original_index_map"] == -1).sum())
+    return len(text.attack_attrs["modified_indices"]) + deleted
 
 
 @cache

@@ -10,6 +10,7 @@ CATALOGUE = {
     "impact_ratio": "probes.impact_ratio:ImpactRatio",
     "noise": "probes.noise:Noise",
     "reliance": "probes.reliance:Reliance",
+    "replay": "probes.replay:Replay",
     "slices": "probes.slices:Slices",
     "swaps": "probes.swaps:Swaps",
     "templates": "probes.templates:Templates",

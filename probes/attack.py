@@ -12,6 +12,11 @@ is never counted as robust, neither in a numerator nor by leaving it out of what
     robust_accuracy         right before and unbroken after a whole search, of all texts with a
                             label; censored ones count as not robust, so it is a lower bound.
     clean_accuracy          right before, of the same texts.
+    broken_by               the curve: broken with at most so many model calls
+    broken_by_edits         the curve: broken with at most such a share of the words altered; a
+                            search that the budget ends is censored at what it had altered by then.
+    broken_gap              how much easier a group's texts are to break than the others'
+    worst_case_broken       broken by at least one of several recipes, text by text
 
 Texts that are decided wrongly are not attacked; without labels, the model's own decision is. A text
 in which the recipe can change nothing says nothing and is left out.
@@ -20,32 +25,22 @@ Source: Morris et al. (2020), arXiv:2005.05909 (TextAttack); each recipe names i
 `audit/attack_recipes.py`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from audit import attacks, stats
+from audit import attacks
 from audit.attack_recipes import recipe
 from audit.attacks import Found, Target
 from audit.bench import Bench, Planned
-from audit.decision import correct, decided_at
-from audit.lockstep import Failure
-from audit.perturbation import repeats, shown
+from audit.breaking import Breaking, End, groups_of
+from audit.decision import Decided, correct, decided_at
+from audit.errors import Unsupported
+from audit.perturbation import shown
 from audit.power import mde_share
-from audit.types import Absent, Cases, Estimate, Example, Fact, Floats, Measurement, Skip
-
-_WITH_LABELS = ("clean_accuracy", "robust_accuracy")
-_ALWAYS = ("attack_success_rate", "broken_within_budget")
-_LEFT_OUT = {
-    "not drawn": "not among the texts drawn",
-    "no label": "no true label",
-    "wrong": "decided wrongly before any change",
-    "unchangeable": "nothing in it that the recipe can change",
-    "censored": "search ended by the query budget",
-}
+from audit.types import Absent, Cases, Example, Fact, Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,84 +48,117 @@ class Attack:
     """Share of right decisions that an adversarial search turns, and the accuracy that is left."""
 
     name: ClassVar[str] = "attack"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset({"textattack"})
 
     recipe: str = "deepwordbug"
     """Typing slips: ``deepwordbug``, ``pruthi``. Near words: ``pwws``, ``textfooler``, ``genetic``
     (these want WordNet, the last two the packaged encoder as well). Both: ``textbugger``.
     Inflections: ``morpheus``. Contractions and numbers: ``checklist``."""
+    recipes: tuple[str, ...] = ()
+    """Several of them instead of `recipe`; then ``worst_case_broken`` is measured too."""
     texts: int | None = 100
     """Texts to attack, drawn at random; None: all of them."""
     max_queries: int = 300
     """Model calls one search may make."""
+    budgets: tuple[int, ...] | None = None
+    """Model calls at which the curve is read, up to `max_queries`; None: a tenth, a quarter, half
+    and all of them."""
+    edit_shares: tuple[float, ...] = (0.1, 0.2, 0.4)
+    """Shares of a text's words at which the other curve is read."""
+    attributes: tuple[str, ...] = ()
+    """Group columns whose texts are compared; empty: every one."""
+    min_n: int = 10
+    """Fewer texts that were decided rightly, or fewer attacked texts of a group, give no rate."""
     width: int = 32
     """Searches in flight; moves speed and memory, no result."""
 
     def __post_init__(self) -> None:
-        recipe(self.recipe)
+        for name in self._recipes:
+            recipe(name)
+        if len(set(self.recipes)) < len(self.recipes):
+            raise ValueError("recipes names one twice")
+        if self.recipes and self.recipe not in ("deepwordbug", *self.recipes):
+            raise ValueError("set recipe or recipes, not both")
         if self.texts is not None and self.texts < 1:
             raise ValueError("texts must be at least 1")
         if self.max_queries < 2 or self.width < 1:
             raise ValueError("max_queries must be at least 2 and width at least 1")
+        if any(not 1 <= b <= self.max_queries for b in self.budgets or ()):
+            raise ValueError("budgets must lie between 1 and max_queries")
+        if any(not 0 < share <= 1 for share in self.edit_shares):
+            raise ValueError("edit_shares must lie in (0, 1]")
+        if self.min_n < 1:
+            raise ValueError("min_n must be at least 1")
 
     def plan(self, bench: Bench) -> Planned:
-        attacks.check(recipe(self.recipe), bench.resources)
-        n = len(self._drawn(bench))
-        metrics = [*_ALWAYS, *(_WITH_LABELS if _labelled(bench) else ())]
-        ids = tuple(bench.id(metric, self._where) for metric in metrics)
+        self._missing(bench)
+        drawn = self._drawn(bench)
+        n = len(drawn)
+        ids = self._breaking(bench, drawn).claims(self._recipes)
         smallest = mde_share(n, 0.1)
         return Planned(
             units=n,
-            # The text before, the search, and the found text once more for its case.
-            queries=n * (self.max_queries + 2),
+            # The text before, each recipe's search, and what it found once more for its case.
+            queries=n * (1 + len(self._recipes) * (self.max_queries + 1)),
             claims=ids,
             mde={} if smallest is None else dict.fromkeys(ids, smallest),
             upper_bound=True,
         )
 
     def run(self, bench: Bench) -> Iterator[Fact]:
-        chosen = recipe(self.recipe)
-        attacks.check(chosen, bench.resources)
+        missing = self._missing(bench)
         drawn = self._drawn(bench)
         examples = [bench.corpus.examples[i] for i in drawn]
-        scores = bench.scorer([e.input for e in examples])
-        decided = bench.decide(scores)
-        known = np.array([i for i, e in enumerate(examples) if e.label is not None], dtype=np.intp)
-        right = np.ones(len(examples), dtype=bool)
-        right[known] = correct(
-            bench.decision, decided_at(decided, known), tuple(examples[i] for i in known)
-        )
-        aimed = np.flatnonzero(right)
-        targets = [
-            Target(
-                text=examples[i].input,
-                truth=int(decided.label[i]),
-                rng=bench.rng(self.recipe, examples[i].id),
-            )
-            for i in aimed
-        ]
-        ends: list[Found | Failure | None] = [None] * len(examples)
-        for done, (position, end) in enumerate(
-            attacks.attack(
-                targets,
-                chosen,
-                bench.scorer,
-                bench.decision,
-                max_queries=self.max_queries,
-                width=self.width,
-                resources=bench.resources,
-            ),
-            start=1,
-        ):
-            ends[int(aimed[position])] = end
-            bench.progress(done, len(targets))
-        yield from self._rates(bench, examples, [_word(end) for end in ends])
-        yield from self._cases(bench, examples, decided.score, ends)
+        decided = bench.decide(bench.scorer([e.input for e in examples]))
+        aimed = self._aimed(bench, examples, decided)
+        breaking = self._breaking(bench, drawn)
+        found: list[list[End]] = []
+        for name in self._recipes:
+            if name in missing:
+                yield from breaking.not_run([name], missing[name])
+                continue
+            ends = self._search(bench, name, examples, decided, aimed, len(found))
+            found.append(ends)
+            yield from breaking.of(name, ends, f"{name}, {self._allowed}")
+            yield from self._cases(bench, name, examples, decided.score, ends)
+        if len(self._recipes) > 1:
+            worst = breaking.worst_case(self._recipes, found, self._allowed)
+            # The union of fewer attacks than were asked for would pass for that of all.
+            yield replace(worst, value=next(iter(missing.values()))) if missing else worst
 
     @property
-    def _where(self) -> dict[str, str]:
-        return {"recipe": self.recipe}
+    def _recipes(self) -> tuple[str, ...]:
+        return self.recipes or (self.recipe,)
+
+    @property
+    def _allowed(self) -> str:
+        return f"at most {self.max_queries} model calls a text"
+
+    def _breaking(self, bench: Bench, drawn: Sequence[int]) -> Breaking:
+        most = self.max_queries
+        budgets = {max(2, most // part) for part in (10, 4, 2, 1)}
+        return Breaking(
+            bench=bench,
+            drawn=drawn,
+            budgets=sorted(set(self.budgets) if self.budgets is not None else budgets),
+            edit_shares=sorted(set(self.edit_shares)),
+            groups=groups_of(bench, self.attributes),
+            min_n=self.min_n,
+        )
+
+    def _missing(self, bench: Bench) -> dict[str, Absent]:
+        """Return the recipes that cannot run here, and why; at least one other can."""
+        missing: dict[str, Absent] = {}
+        for name in self._recipes:
+            try:
+                attacks.check(recipe(name), bench.resources)
+            except Unsupported as reason:
+                if len(missing) + 1 == len(self._recipes):
+                    raise
+                why = f"not run: {reason} Get it by: {reason.hint}"
+                missing[name] = Absent(code="not_run", reason=why)
+        return missing
 
     def _drawn(self, bench: Bench) -> list[int]:
         """Return positions of the texts to attack, in the order of the corpus."""
@@ -141,67 +169,55 @@ class Attack:
         lots = [(bench.rng("sample", e.id).random(), e.id, i) for i, e in enumerate(examples)]
         return sorted(i for _, _, i in sorted(lots)[: self.texts])
 
-    def _rates(
-        self, bench: Bench, examples: Sequence[Example], words: Sequence[str]
-    ) -> Iterator[Measurement]:
-        def rate(
-            metric: str,
-            unit: str,
-            hit: Callable[[str], bool],
-            out: Callable[[Example, str], str],
-        ) -> Measurement:
-            why = [out(e, w) for e, w in zip(examples, words, strict=True)]
-            used = [i for i, reason in enumerate(why) if not reason]
-            left = Counter(reason for reason in why if reason)
-            left["not drawn"] = len(bench.corpus.examples) - len(examples)
-            return Measurement(
-                id=bench.id(metric, self._where),
-                metric=metric,
-                where=self._where,
-                value=_share(
-                    np.array([hit(words[i]) for i in used], dtype=bool),
-                    [examples[i].cluster for i in used],
-                    bench.level,
-                ),
-                unit=unit,
-                eligible=len(bench.corpus.examples),
-                left_out=tuple(
-                    Skip(reason=_LEFT_OUT.get(reason, reason), count=count)
-                    for reason, count in sorted(left.items())
-                    if count
-                ),
-                family=f"{bench.probe}.{metric}",
-                budget=f"{self.recipe}, at most {self.max_queries} model calls a text",
+    def _aimed(self, bench: Bench, examples: Sequence[Example], decided: Decided) -> list[int]:
+        """Return which of the drawn texts were decided rightly, or have no label."""
+        known = np.array([i for i, e in enumerate(examples) if e.label is not None], dtype=np.intp)
+        right = np.ones(len(examples), dtype=bool)
+        right[known] = correct(
+            bench.decision, decided_at(decided, known), tuple(examples[i] for i in known)
+        )
+        return [int(i) for i in np.flatnonzero(right)]
+
+    def _search(
+        self,
+        bench: Bench,
+        name: str,
+        examples: Sequence[Example],
+        decided: Decided,
+        aimed: Sequence[int],
+        before: int,
+    ) -> list[End]:
+        """Attack the texts at `aimed` and return how each text fared; `before`: recipes done."""
+        targets = [
+            Target(
+                text=examples[i].input,
+                truth=int(decided.label[i]),
+                rng=bench.rng(name, examples[i].id),
             )
-
-        def unended(e: Example, w: str) -> str:
-            return "" if w in ("success", "failed") else w
-
-        def unattacked(e: Example, w: str) -> str:
-            return "" if w == "censored" else unended(e, w)
-
-        def unmeasured(e: Example, w: str) -> str:
-            return "no label" if e.label is None else "" if w == "wrong" else unattacked(e, w)
-
-        yield rate(
-            "attack_success_rate",
-            "share of searches that ended by themselves",
-            lambda w: w == "success",
-            unended,
+            for i in aimed
+        ]
+        ends: list[End] = [None] * len(examples)
+        searches = attacks.attack(
+            targets,
+            recipe(name),
+            bench.scorer,
+            bench.decision,
+            max_queries=self.max_queries,
+            width=self.width,
+            resources=bench.resources,
         )
-        yield rate(
-            "broken_within_budget", "share of attacked texts", lambda w: w == "success", unattacked
-        )
-        if _labelled(bench):
-            yield rate("clean_accuracy", "share of texts", lambda w: w != "wrong", unmeasured)
-            yield rate("robust_accuracy", "share of texts", lambda w: w == "failed", unmeasured)
+        for done, (position, end) in enumerate(searches, start=1 + before * len(targets)):
+            ends[aimed[position]] = end
+            bench.progress(done, len(self._recipes) * len(targets))
+        return ends
 
     def _cases(
         self,
         bench: Bench,
+        name: str,
         examples: Sequence[Example],
         before: Floats,
-        ends: Sequence[Found | Failure | None],
+        ends: Sequence[End],
     ) -> Iterator[Cases]:
         shownable = [
             (i, end)
@@ -209,8 +225,10 @@ class Attack:
             if isinstance(end, Found) and end.text != examples[i].input
         ]
         after = bench.decide(bench.scorer([end.text for _, end in shownable]))
+        # The model's digest goes with the text: `replay` says what it was found on.
+        model = bench.scorer.fingerprint[:12]
         yield Cases(
-            metric=bench.id("attack_success_rate", self._where),
+            metric=bench.id("attack_success_rate", {"recipe": name}),
             example_id=[examples[i].id for i, _ in shownable],
             cluster=[examples[i].cluster for i, _ in shownable],
             before=[shown(examples[i].input) for i, _ in shownable],
@@ -219,22 +237,8 @@ class Attack:
             score_after=after.score,
             flipped=[end.outcome == "success" for _, end in shownable],
             note=[
-                f"{self.recipe}: {end.outcome} after {end.queries} queries" for _, end in shownable
+                f"{name}: {end.outcome} after {end.queries} queries, "
+                f"{end.edits} of {end.words} words, model {model}"
+                for _, end in shownable
             ],
         )
-
-
-def _word(end: Found | Failure | None) -> str:
-    if end is None:
-        return "wrong"
-    return f"search failed ({end})" if isinstance(end, Failure) else end.outcome
-
-
-def _share(hits: np.ndarray, clusters: Sequence[str | None], level: float) -> Estimate | Absent:
-    if repeats(clusters):
-        return stats.mean(hits.astype(float), clusters, low=0.0, high=1.0, level=level)
-    return stats.share(int(hits.sum()), len(hits), level=level)
-
-
-def _labelled(bench: Bench) -> bool:
-    return any(e.label is not None for e in bench.corpus.examples)

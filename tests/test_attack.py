@@ -190,13 +190,14 @@ def test_fifty_real_texts_give_textattacks_outcome_text_and_queries(ta, name, tm
     assert ours == plain
 
 
-def on(classifier, sentences, labels=None, *, rule=None, clusters=None, **settings):
+def on(classifier, sentences, labels=None, *, rule=None, clusters=None, groups=None, **settings):
     examples = tuple(
         Example(
             id=f"e{i}",
             text=text,
             label=None if labels is None else labels[i],
             cluster=None if clusters is None else clusters[i],
+            groups={} if groups is None or groups[i] is None else {"sex": groups[i]},
         )
         for i, text in enumerate(sentences)
     )
@@ -208,7 +209,7 @@ def on(classifier, sentences, labels=None, *, rule=None, clusters=None, **settin
         decision=rule or make(scorer.labels, scorer.labels[-1:], head=scorer.head),
         resources=Resources(),
     )
-    probe = Attack(**settings)
+    probe = Attack(**{"min_n": 1, **settings})
     return probe, bench
 
 
@@ -280,7 +281,12 @@ def test_without_labels_the_models_own_decision_is_attacked():
     probe, bench = on(Lexicon(really=3.0), SENTENCES)
     assert not any("accuracy" in claim for claim in probe.plan(bench).claims)
     rates, _ = measured(probe, bench)
-    assert set(rates) == {"attack_success_rate", "broken_within_budget"}
+    assert set(rates) == {
+        "attack_success_rate",
+        "broken_within_budget",
+        "broken_by",
+        "broken_by_edits",
+    }
     assert rates["broken_within_budget"].value.n == 12
 
 
@@ -385,7 +391,16 @@ def test_settings_that_cannot_be_are_refused():
     with pytest.raises(AuditError, match="no attack recipe") as said:
         Attack(recipe="deepwordbugs")
     assert "deepwordbug" in said.value.hint
-    for wrong in ({"texts": 0}, {"max_queries": 1}, {"width": 0}):
+    for wrong in (
+        {"texts": 0},
+        {"max_queries": 1},
+        {"width": 0},
+        {"recipes": ("pruthi", "pruthi")},
+        {"recipe": "pwws", "recipes": ("pruthi",)},
+        {"budgets": (50, 900)},
+        {"edit_shares": (0.0,)},
+        {"min_n": 0},
+    ):
         with pytest.raises(ValueError):
             Attack(**wrong)
 
@@ -406,3 +421,104 @@ def test_an_attack_moves_no_global_dice():
     before = random.getstate(), np.random.get_state()[1].tolist()
     measured(*on(Lexicon(really=3.0), SENTENCES))
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+def by_id(probe, bench):
+    found = {f.id: f for f in probe.run(bench) if isinstance(f, Measurement)}
+    assert sorted(found) == sorted(probe.plan(bench).claims)
+    return found
+
+
+LONG = " ".join(f"word{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)) + " really"
+
+
+def test_a_long_text_is_censored_within_its_budget_and_the_curve_counts_it_right():
+    """TextAttack's own loop would ask about each of its 401 words before the first change."""
+    texts = [*SENTENCES[:4], LONG]
+    probe, bench = on(
+        Lexicon(really=3.0), texts, ["positive"] * 5, max_queries=40, budgets=(20, 40)
+    )
+    found = by_id(probe, bench)
+    assert bench.scorer.queries <= probe.plan(bench).queries
+    rate = found["attack.attack_success_rate[recipe=deepwordbug]"]
+    assert (rate.value.value, rate.value.n) == (1.0, 4)
+    assert [s.count for s in rate.left_out if "query budget" in s.reason] == [1]
+    whole = found["attack.broken_by[budget=40,recipe=deepwordbug]"]
+    assert (whole.value.value, whole.value.n) == (0.8, 5)
+    # With no word altered by then it was never under risk of being broken by altered words.
+    edits = found["attack.broken_by_edits[edits=0.4,recipe=deepwordbug]"]
+    assert (edits.value.value, edits.value.n) == (1.0, 4)
+
+
+def test_the_curve_rises_and_ends_where_the_budget_does():
+    probe, bench = on(
+        Lexicon(really=3.0, film=-9.0), SENTENCES, max_queries=60, budgets=(3, 12, 60)
+    )
+    found = by_id(probe, bench)
+    curve = [
+        found[f"attack.broken_by[budget={b},recipe=deepwordbug]"].value.value for b in (3, 12, 60)
+    ]
+    assert curve[0] == 0.0 and curve == sorted(curve)
+    assert curve[-1] == found["attack.broken_within_budget[recipe=deepwordbug]"].value.value > 0.5
+
+
+def test_too_few_right_decisions_give_no_success_rate_beside_the_clean_accuracy():
+    labels = ["positive"] * 4 + ["negative"] * 8
+    probe, bench = on(Lexicon(really=3.0), SENTENCES, labels, min_n=5)
+    rates, _ = measured(probe, bench)
+    assert rates["attack_success_rate"].value.code == "too_few"
+    assert "4 texts were decided rightly" in rates["attack_success_rate"].value.reason
+    assert rates["clean_accuracy"].value.value == pytest.approx(1 / 3)
+    enough = on(Lexicon(really=3.0), SENTENCES, labels, min_n=4)
+    assert isinstance(measured(*enough)[0]["attack_success_rate"].value, Estimate)
+
+
+def test_the_worst_case_is_the_union_text_by_text_not_a_mean():
+    # Typing slips break what hangs on 'really'; contractions what hangs on "isn't".
+    texts = [*SENTENCES[:4], "this isn't it", "that isn't it", "nothing to see", "it was good here"]
+    classifier = Lexicon(**{"really": 3.0, "isn't": 3.0, "good": 3.0})
+    single = {}
+    for name in ("pruthi", "checklist"):
+        found = by_id(*on(classifier, texts, recipe=name, texts=None))
+        single[name] = found[f"attack.broken_within_budget[recipe={name}]"].value
+    probe, bench = on(classifier, texts, recipes=("pruthi", "checklist"), texts=None)
+    found = by_id(probe, bench)
+    worst = found["attack.worst_case_broken[recipe=pruthi+checklist]"]
+    for name, value in single.items():
+        again = found[f"attack.broken_within_budget[recipe={name}]"].value
+        assert (again.value, again.n) == (value.value, value.n)
+    hits = {}
+    for some in (f for f in probe.run(bench) if isinstance(f, Cases)):
+        for i, flip in zip(some.example_id, some.flipped, strict=True):
+            hits[i] = hits.get(i, False) or flip
+    assert round(worst.value.value * worst.value.n) == sum(hits.values())
+    assert worst.value.value * worst.value.n > max(v.value * v.n for v in single.values())
+
+
+def test_without_wordnet_one_recipe_says_so_and_the_others_run(monkeypatch):
+    monkeypatch.setattr("audit.resources._wordnet_places", list)
+    probe, bench = on(Lexicon(really=3.0), SENTENCES, recipes=("deepwordbug", "pwws"))
+    found = by_id(probe, bench)
+    assert found["attack.attack_success_rate[recipe=deepwordbug]"].value.value == 1.0
+    missing = found["attack.attack_success_rate[recipe=pwws]"]
+    assert missing.value.code == "not_run" and "WordNet" in missing.value.reason
+    assert "apt-get" in missing.value.reason and missing.used == 0
+    assert found["attack.worst_case_broken[recipe=deepwordbug+pwws]"].value.code == "not_run"
+
+
+@pytest.mark.parametrize("clusters", [None, [f"c{i % 10}" for i in range(24)]])
+def test_a_group_whose_texts_break_more_easily_stands_out_from_the_rest(clusters):
+    groups = (["female"] * 4 + ["male"] * 4 + [None] * 4) * 2
+    texts = [text if i < 12 else f"{text} again" for i, text in enumerate(SENTENCES * 2)]
+    # What hangs on the one word 'film' breaks; the others hold.
+    probe, bench = on(Lexicon(film=3.0), texts, groups=groups, clusters=clusters, min_n=8)
+    found = by_id(probe, bench)
+    where = "recipe=deepwordbug,sex=female"
+    share = found[f"attack.broken_within_budget[{where}]"]
+    gap = found[f"attack.broken_gap[against=rest,{where}]"]
+    assert share.value.value == 1.0 and share.used == 8
+    assert gap.value.low > 0 and gap.value.value > 0.4 and gap.used == 16
+    assert ("group unknown", 8) in [(s.reason, s.count) for s in gap.left_out]
+    assert gap.family == "attack.broken_gap" and "difference" in gap.unit
+    fewer = on(Lexicon(film=3.0), texts, groups=groups, min_n=9)
+    assert by_id(*fewer)[f"attack.broken_gap[against=rest,{where}]"].value.code == "too_few"

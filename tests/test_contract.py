@@ -20,7 +20,7 @@ from audit.types import Cases, Corpus, Estimate, Example, Measurement
 ROOT = Path(__file__).parents[1]
 # Settings that keep a probe small enough to run over and over.
 PARAMS = {
-    "attack": {"max_queries": 60, "texts": 6},
+    "attack": {"max_queries": 60, "texts": 6, "min_n": 2},
     "reliance": {"texts": 8},
     "templates": {"corpus": "test", "identity": ["sex"]},
 }
