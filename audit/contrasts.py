@@ -136,14 +136,13 @@ def falling_root(f: Callable[[float], float], target: float, low: float, high: f
         return low
     if target < 0 and f(high) >= target:
         return high
-    for _ in range(200):
+    # Wider than the spacing of floats at either end, so that halving reaches it.
+    while high - low > 1e-15 * max(1.0, abs(low), abs(high)):
         middle = (low + high) / 2
         if f(middle) > target:
             low = middle
         else:
             high = middle
-        if high - low < 1e-15:
-            break
     return (low + high) / 2
 
 

@@ -29,7 +29,8 @@ from audit.types import (
 
 Side = Literal["above", "below"]
 _NORMAL = NormalDist()
-_FAR = -_NORMAL.inv_cdf(1e-12)
+_LEAST_P = 1e-12
+_FAR = -_NORMAL.inv_cdf(_LEAST_P)
 _CONTRASTS: Mapping[str, Callable[[TwoCounts, float], tuple[float, float]]] = {
     "miettinen-nurminen": contrasts.miettinen_nurminen,
     "agresti-caffo": contrasts.agresti_caffo,
@@ -164,12 +165,12 @@ def _p_of_bounds(basis: Basis, method: str, limit: float, side: Side) -> float:
         return _NORMAL.cdf(-far)
     if at_near <= 0:
         return 0.5
-    for step in range(200):
-        if far - near < 1e-10:
-            break
+    step = 0
+    while far - near >= 1e-10:
         z = near + (far - near) * at_near / (at_near - at_far)
         if step % 3 == 2 or not near < z < far:
             z = (near + far) / 2
+        step += 1
         found = clear(z)
         if found > 0:
             near, at_near, at_far = z, found, at_far / 2
@@ -362,5 +363,7 @@ def _quantile_p(basis: Quantiles, limit: float, side: Side) -> float:
     # Where several quantiles share a value, the p-value is the largest that fits.
     i = int(np.searchsorted(v, limit, side="right"))
     if i in (0, len(v)):
-        return 0.0 if i == 0 else 1.0
-    return _NORMAL.cdf(z[i - 1] + (limit - v[i - 1]) / (v[i] - v[i - 1]) * (z[i] - z[i - 1]))
+        return _LEAST_P if i == 0 else 1.0
+    p = _NORMAL.cdf(z[i - 1] + (limit - v[i - 1]) / (v[i] - v[i - 1]) * (z[i] - z[i - 1]))
+    # What was drawn says nothing of tails so far out, and no number is proof.
+    return max(_LEAST_P, p)

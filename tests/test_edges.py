@@ -148,3 +148,64 @@ def test_a_decision_rule_refuses_what_it_cannot_apply():
     for bad in ((), ("no", "yes"), ("maybe",)):
         with pytest.raises(ConfigError):
             make(("no", "yes"), bad)
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        make(("no", "yes"), ("yes",), threshold=1.0)
+    with pytest.raises(ConfigError, match="up to 62 labels"):
+        make(tuple(map(str, range(63))), ("1",), head="multi")
+
+
+def test_what_cannot_be_a_gate_is_refused_by_its_place():
+    from audit.errors import ConfigError
+    from audit.gates import expand, judge
+    from audit.types import Gate, PlannedProbe, ProbeRun
+
+    planned = PlannedProbe(
+        probe="typos", version="1", params={}, units=1, queries=2, measurements=("typos.flip_rate",)
+    )
+    twice = [Gate(metric="typos.flip_rate", at_most=0.1)] * 2
+    with pytest.raises(ConfigError, match=r"gate\[0\] and gate\[1\] both claim"):
+        expand(twice, [planned])
+    with pytest.raises(ConfigError, match="not a finite number"):
+        expand([Gate(metric="typos.flip_rate", at_most=float("inf"))], [planned])
+    with pytest.raises(ConfigError, match="no probe is declared"):
+        expand([Gate(metric="typos.flip_rate", at_most=0.1)], [])
+    # Planned, run, and silent: nobody may read that as kept.
+    (verdict,) = judge(
+        expand(twice[:1], [planned]), [ProbeRun(probe="typos", version="1", params={})]
+    )
+    assert verdict.status == "not_estimable" and "nothing was measured" in verdict.because
+
+
+def test_no_p_value_is_nought():
+    """Far beyond all that was drawn, and where the method's own tail is exhausted."""
+    drawn = stats.bootstrap(lambda w: w @ np.arange(50.0) / 1225, 50, rng=np.random.default_rng(1))
+    assert 0 < stats.p_beyond(drawn, -1e9, "above") <= 1e-12
+    assert stats.p_beyond(drawn, 1e9, "above") == 1.0
+    assert 0 < stats.p_beyond(drawn, 1e9, "below") <= 1e-12
+
+
+def test_a_limit_that_a_share_cannot_reach_is_beyond_doubt():
+    clustered = stats.mean(
+        [1.0, 0.0, 1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b", "c", "c"], low=0.0, high=1.0
+    )
+    assert clustered.method == "cluster-wilson"
+    assert stats.p_beyond(clustered, 1.0, "below") == 0.0
+    assert stats.p_beyond(clustered, 0.0, "above") == 0.0
+
+
+def test_a_constant_without_a_border_on_that_side_says_nothing():
+    from audit.types import Estimate, Means
+
+    alike = Estimate(
+        value=0.5,
+        low=0.5,
+        high=0.5,
+        n=9,
+        n_effective=None,
+        level=0.95,
+        method="t",
+        mde=None,
+        basis=Means(mean=0.5, se=0.0, df=8.0, low=None, high=None),
+    )
+    assert stats.p_beyond(alike, 0.4, "above") == 1.0
+    assert stats.p_beyond(alike, 0.6, "below") == 1.0
