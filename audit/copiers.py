@@ -40,7 +40,7 @@ class Card:
     strings: Mapping[str, str] = field(default_factory=dict)
     """Setting to its default; an empty one is required."""
     copies: bool = True
-    """It adds texts; otherwise it changes what the training minimises."""
+    """It adds texts; otherwise it changes what the training minimises, or the decision after it."""
 
 
 _ALIKE = {"similarity": (0.7, 0.0, 1.0)}
@@ -121,6 +121,14 @@ _CARDS = (
         source="Sagawa et al. (2020), arXiv:1911.08731",
         numbers={"step": (0.01, 0.0, 10.0)},
         strings={"group": ""},
+        copies=False,
+    ),
+    Card(
+        name="threshold",
+        what="after the training, one threshold for all by which groups are decided more alike",
+        source="Corbett-Davies et al. (2017), arXiv:1701.08230",
+        numbers={"margin": (0.02, 0.0, 1.0)},
+        strings={"group": "", "rate": "selection_rate"},
         copies=False,
     ),
 )

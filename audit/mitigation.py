@@ -1,14 +1,17 @@
 """From recipes to what a training minimises: pairing, weights, the worst cell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from audit.copiers import card, number, parts, string, swapper
-from audit.errors import ConfigError
+from audit.errors import ConfigError, did_you_mean
 from audit.leaks import TestTexts
 from audit.objective import Objective, balanced, cells_of
 from audit.settings import RecipeConfig
-from audit.types import Corpus, Example, Text
+from audit.thresholds import RATES, STATEMENT, Chosen, choose
+from audit.types import Corpus, Decision, Example, Floats, Text
+
+Score = Callable[[Sequence[Text]], Floats]
 
 MEMBERSHIP = (
     "The recipe {name} reads which group a text belongs to in training alone: the trained model "
@@ -23,7 +26,7 @@ def objective_of(
     """Return what the recipes ask of the training, and the counterfactuals that were kept out.
 
     Args:
-        recipes: Those of a retrain; recipes that add texts are passed over.
+        recipes: Those of a retrain; those that add texts are passed over.
         train: The texts that are trained on, copies included.
         test: The audited texts: a counterfactual that equals or nearly equals one is stopped.
         seed: Draws which groups are exchanged.
@@ -53,9 +56,44 @@ def objective_of(
 
 def statements(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:
     """Return what a reader should know about groups under these recipes."""
-    return tuple(
+    said = [
         MEMBERSHIP.format(name=r.name) for r in recipes if r.name in ("group_weights", "group_dro")
-    )
+    ]
+    return (*said, *(STATEMENT for r in recipes if r.name == "threshold"))
+
+
+def threshold_of(
+    recipes: Sequence[RecipeConfig], rule: Decision, dev: Corpus, score: Score
+) -> Chosen | None:
+    """Return what the recipe ``threshold`` chooses on the dev texts, None where it is not asked.
+
+    Args:
+        recipes: Those of a retrain.
+        rule: The decision of the audit.
+        dev: Texts with labels and groups that were not trained on.
+        score: The trained model.
+
+    Raises:
+        ConfigError: If its rate is unknown.
+        DataError: As `audit.thresholds.choose`.
+    """
+    for one in recipes:
+        if one.name == "threshold":
+            rate = string(one, "rate")
+            if rate not in RATES:
+                raise ConfigError(
+                    f"The recipe threshold knows no rate {rate!r}.", hint=did_you_mean(rate, RATES)
+                )
+            some = [e for e in dev.examples if e.label is not None]
+            return choose(
+                rule,
+                score([e.input for e in some]),
+                some,
+                string(one, "group"),
+                rate=rate,
+                margin=number(one, "margin"),
+            )
+    return None
 
 
 def _twins(

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Protocol
 
-from audit import augment, compare, crafted, mitigation, model, runner, training
+from audit import augment, compare, crafted, mitigation, model, runner, thresholds, training
 from audit.borders import write_json
 from audit.cache import DiskCache
 from audit.classifier import Lazy
@@ -117,7 +117,9 @@ def retrain(
         comparisons = []
         first = config.train.seed
         for seed in range(first, first + config.train.seeds):
-            _again(config, out, base, seed, made.corpus, dev, objective, display)
+            _again(
+                config, out, base, seed, made.corpus, dev, objective, before.plan.decision, display
+            )
             comparisons.append(compare.compare_folders(out / "before", out / f"after-{seed}"))
             write_text(out / f"comparison-{seed}.json", write_json(comparisons[-1]) + "\n")
         words = (
@@ -140,6 +142,7 @@ def _again(
     train: Corpus,
     dev: Corpus,
     objective: Objective,
+    rule: Decision,
     display: Display,
 ) -> None:
     folder = out / f"train-{seed}"
@@ -155,9 +158,30 @@ def _again(
         # A stage of ours, of other texts or settings, is out of date.
         overwrite=True,
     )
-    display.say("Auditing the retrained model on the same texts …")
     again = replace(config, model=replace(config.model, path=str(folder.resolve()), labels={}))
+    again = _moved(again, out / f"threshold-{seed}.json", base, dev, rule, display)
+    display.say("Auditing the retrained model on the same texts …")
     runner.run(again, out / f"after-{seed}", base=base, progress=display)
+
+
+def _moved(
+    config: AuditConfig, place: Path, base: Path, dev: Corpus, rule: Decision, display: Display
+) -> AuditConfig:
+    """Return `config` with the threshold that a recipe chose, if one did."""
+    if not any(r.name == "threshold" for r in config.recipe):
+        return config
+    identity = model.identify(config.model, base)
+    scorer = Scorer(Lazy(identity, lambda: model.load(config.model, identity, base)))
+    # The retrained model may have its labels in another order.
+    own = replace(rule, labels=identity.labels)
+    chosen = mitigation.threshold_of(config.recipe, own, dev, scorer)
+    assert chosen is not None
+    display.say(thresholds.said(chosen))
+    text = json.dumps(asdict(chosen), indent=1, sort_keys=True, allow_nan=False)
+    write_text(place, text + "\n")
+    if chosen.threshold is None:
+        return config
+    return replace(config, decision=replace(config.decision, threshold=chosen.threshold))
 
 
 def _crafted(

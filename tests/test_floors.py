@@ -45,7 +45,7 @@ FLOORS = [
         *("scripts", "slicing", "association", "oddities"),
     },
     {
-        *("attack_recipes", "similarity", "neighbours"),
+        *("attack_recipes", "borrowed_recipes", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
         *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
         *("gates", "compare", "store", "journal", "attribution", "testing", "report", "findings"),
@@ -60,6 +60,7 @@ FLOORS = [
             "copiers",
             "crafted",
             "mitigation",
+            "thresholds",
             "standing",
             "several",
             "augment",
