@@ -56,6 +56,8 @@ class Recipe:
     parts: Callable[[Kit], Parts]
     """Returns new parts each time: a search may keep state in them."""
     needs: frozenset[Need] = frozenset()
+    ready: Callable[[Any], None] | None = None
+    """Told `textattack`, raises `Unsupported` where the recipe cannot run on this machine."""
     languages: tuple[str, ...] = ("en",)
 
 

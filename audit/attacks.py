@@ -35,6 +35,9 @@ class Target:
     truth: int
     """The decision to be changed, as `Decided.label` numbers it."""
     rng: np.random.Generator
+    wanted: int | None = None
+    """Position in `Decision.labels` of the label to be decided for (multi-label: to apply); None:
+    any changed decision will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,12 @@ def attack(
     if not targets:
         return iter(())
     resources = resources or Resources()
-    ta = foreign.textattack(resources, wordnet="wordnet" in chosen.needs)
+    wordnet = "wordnet" in chosen.needs or (
+        chosen.ready is not None and resources.wordnet_source() is not None
+    )
+    ta = foreign.textattack(resources, wordnet=wordnet)
+    if chosen.ready is not None:
+        chosen.ready(ta)
     others: dict[str, lockstep.Answer] = {}
     if "encoder" in chosen.needs:
         others[SENTENCES] = sentences or SentenceVectors(resources.encoder())
@@ -133,7 +141,7 @@ def _search(
     kit: Kit, chosen: Recipe, target: Target, rule: Decision, max_queries: int | None
 ) -> Found:
     ta = kit.ta
-    goal = changed_decision(ta)(kit.ask, rule, max_queries)
+    goal = changed_decision(ta)(kit.ask, rule, max_queries, target.wanted)
     with foreign.no_downloads():
         transformation, constraints, method = chosen.parts(kit)
     made = ta.Attack(goal, constraints, transformation, method)
@@ -179,17 +187,24 @@ def _edits(text: Any) -> int:
 
 @cache
 def changed_decision(ta: Any) -> Any:
-    """Return the class of our goal function: ``goal(ask, rule, max_queries)``.
+    """Return the class of our goal function: ``goal(ask, rule, max_queries, wanted)``.
 
     It is reached when the decision differs from the target's. The score to climb is one less the
     probability of the label decided at first (single head), or how near the nearest label is to
-    changing sides of the threshold (multi-label). Rows are float64 and sum to 1: TextAttack would
-    softmax a whole request again if one row missed 1 by 1e-6.
+    changing sides of the threshold (multi-label). With a label that is `wanted` it is reached when
+    that one is decided for or applies, and its probability is climbed. Rows are float64 and sum to
+    1: TextAttack would softmax a whole request again if one row missed 1 by 1e-6.
     """
 
     class ChangedDecision(ta.goal_functions.ClassificationGoalFunction):  # type: ignore[misc]
-        def __init__(self, ask: lockstep.Ask, rule: Decision, max_queries: int | None) -> None:
-            self.rule = rule
+        def __init__(
+            self,
+            ask: lockstep.Ask,
+            rule: Decision,
+            max_queries: int | None,
+            wanted: int | None = None,
+        ) -> None:
+            self.rule, self.wanted = rule, wanted
             super().__init__(
                 _Asking(ask),
                 use_cache=False,
@@ -207,10 +222,14 @@ def changed_decision(ta: Any) -> Any:
             return list(zip(scores, labels, strict=True))
 
         def _is_goal_complete(self, output: tuple[Floats, int], _: Any) -> bool:
-            return bool(output[1] != self.ground_truth_output)
+            if self.wanted is None:
+                return bool(output[1] != self.ground_truth_output)
+            return bool(decided_for(self.rule, output[1], self.wanted))
 
         def _get_score(self, output: tuple[Floats, int], _: Any) -> float:
             row, truth = output[0], self.ground_truth_output
+            if self.wanted is not None:
+                return float(row[self.wanted])
             if self.rule.head == "single":
                 return 1 - float(row[truth])
             applied = (truth >> np.arange(len(row))) & 1
@@ -223,6 +242,11 @@ def changed_decision(ta: Any) -> Any:
     # Its table of goals and the models they suit: it would warn of an unknown goal at every search.
     ta.shared.validators.MODELS_BY_GOAL_FUNCTION[ChangedDecision] = [r".*"]
     return ChangedDecision
+
+
+def decided_for(rule: Decision, label: int, wanted: int) -> bool:
+    """Return whether a decision, numbered as `Decided.label` is, is for the label at `wanted`."""
+    return bool(label >> wanted & 1) if rule.head == "multi" else label == wanted
 
 
 class _Asking:

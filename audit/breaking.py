@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,11 +23,12 @@ _LEFT_OUT = {
     "no label": "no true label",
     "wrong": "decided wrongly before any change",
     "unchangeable": "nothing in it that the recipe can change",
+    "skipped": "decided for the target already",
     "censored": "search ended by the query budget",
 }
 _WITH_LABELS = ("clean_accuracy", "robust_accuracy")
 _ALWAYS = ("attack_success_rate", "broken_within_budget")
-_TAKEN = ("recipe", "budget", "edits")
+_TAKEN = ("recipe", "budget", "edits", "target")
 Rule = Callable[[Example, str], str]
 """Why a text with such an end is left out; empty: it is not."""
 
@@ -43,12 +44,14 @@ class Breaking:
     edit_shares: Sequence[float]
     groups: Sequence[Identity]
     min_n: int
+    aim: Mapping[str, str] = field(default_factory=dict)
+    """What every slice says besides: the label that targeted searches want."""
 
     def claims(self, recipes: Sequence[str]) -> tuple[str, ...]:
         """Return the ids of all measurements, for each recipe and over several."""
         found = []
         for recipe in recipes:
-            where = {"recipe": recipe}
+            where = {**self.aim, "recipe": recipe}
             names = [*_ALWAYS, *(_WITH_LABELS if labelled(self.bench) else ())]
             found += [(name, where) for name in names]
             found += [("broken_by", {**where, "budget": str(b)}) for b in self.budgets]
@@ -57,13 +60,13 @@ class Breaking:
                 found.append(("broken_within_budget", {**where, **one.where}))
                 found.append(("broken_gap", {**where, **one.where, "against": "rest"}))
         if len(recipes) > 1:
-            found.append(("worst_case_broken", _several(recipes)))
+            found.append(("worst_case_broken", {**self.aim, **_several(recipes)}))
         return tuple(self.bench.id(metric, where) for metric, where in found)
 
     def of(self, recipe: str, ends: Sequence[End], budget: str) -> Iterator[Measurement]:
         """Yield what one recipe's searches came to, one end for each drawn text."""
-        where, words = {"recipe": recipe}, [word(end) for end in ends]
-        attacked = sum(w != "wrong" for w in words)
+        where, words = {**self.aim, "recipe": recipe}, [word(end) for end in ends]
+        attacked = sum(w not in ("wrong", "skipped") for w in words)
         few = None
         if attacked < self.min_n:
             few = Absent(
@@ -98,7 +101,7 @@ class Breaking:
         words = [_worst([word(end) for end in row]) for row in zip(*ends, strict=True)]
         return self._rate(
             "worst_case_broken",
-            _several(recipes),
+            {**self.aim, **_several(recipes)},
             "share of attacked texts",
             words,
             "success",
@@ -303,7 +306,7 @@ def _worst(words: Sequence[str]) -> str:
     crashed = [w for w in words if w.startswith("search failed")]
     if crashed:
         return crashed[0]
-    return next(w for w in ("wrong", "censored", "failed", *words) if w in words)
+    return next(w for w in ("wrong", "skipped", "censored", "failed", *words) if w in words)
 
 
 def _several(recipes: Sequence[str]) -> dict[str, str]:

@@ -32,12 +32,12 @@ from typing import ClassVar
 import numpy as np
 
 from audit import attacks
-from audit.attack_recipes import recipe
-from audit.attacks import Found, Target
+from audit.attacks import Found, Target, decided_for
 from audit.bench import Bench, Planned
+from audit.borrowed_recipes import find
 from audit.breaking import Breaking, End, groups_of
 from audit.decision import Decided, correct, decided_at
-from audit.errors import Unsupported
+from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.perturbation import shown
 from audit.power import mde_share
 from audit.types import Absent, Cases, Example, Fact, Floats
@@ -54,9 +54,13 @@ class Attack:
     recipe: str = "deepwordbug"
     """Typing slips: ``deepwordbug``, ``pruthi``. Near words: ``pwws``, ``textfooler``, ``genetic``
     (these want WordNet, the last two the packaged encoder as well). Both: ``textbugger``.
-    Inflections: ``morpheus``. Contractions and numbers: ``checklist``."""
+    Inflections: ``morpheus``. Contractions and numbers: ``checklist``. Any of TextAttack's own:
+    ``textattack:BAEGarg2019``, or ``textattack:package.module:Class`` of yours."""
     recipes: tuple[str, ...] = ()
     """Several of them instead of `recipe`; then ``worst_case_broken`` is measured too."""
+    target: str | None = None
+    """Label that the decision is to be turned to (multi-label: that is to apply); None: any change
+    of the decision counts."""
     texts: int | None = 100
     """Texts to attack, drawn at random; None: all of them."""
     max_queries: int = 300
@@ -75,7 +79,7 @@ class Attack:
 
     def __post_init__(self) -> None:
         for name in self._recipes:
-            recipe(name)
+            find(name)
         if len(set(self.recipes)) < len(self.recipes):
             raise ValueError("recipes names one twice")
         if self.recipes and self.recipe not in ("deepwordbug", *self.recipes):
@@ -93,6 +97,7 @@ class Attack:
 
     def plan(self, bench: Bench) -> Planned:
         self._missing(bench)
+        self._wanted(bench)
         drawn = self._drawn(bench)
         n = len(drawn)
         ids = self._breaking(bench, drawn).claims(self._recipes)
@@ -108,6 +113,7 @@ class Attack:
 
     def run(self, bench: Bench) -> Iterator[Fact]:
         missing = self._missing(bench)
+        wanted = self._wanted(bench)
         drawn = self._drawn(bench)
         examples = [bench.corpus.examples[i] for i in drawn]
         decided = bench.decide(bench.scorer([e.input for e in examples]))
@@ -115,10 +121,16 @@ class Attack:
         breaking = self._breaking(bench, drawn)
         found: list[list[End]] = []
         for name in self._recipes:
+            if name not in missing:
+                try:
+                    ends = self._search(bench, name, examples, decided, aimed, wanted)
+                except Unsupported as reason:
+                    if len(missing) + 1 == len(self._recipes):
+                        raise
+                    missing[name] = _not_run(reason)
             if name in missing:
                 yield from breaking.not_run([name], missing[name])
                 continue
-            ends = self._search(bench, name, examples, decided, aimed, len(found))
             found.append(ends)
             yield from breaking.of(name, ends, f"{name}, {self._allowed}")
             yield from self._cases(bench, name, examples, decided.score, ends)
@@ -145,19 +157,28 @@ class Attack:
             edit_shares=sorted(set(self.edit_shares)),
             groups=groups_of(bench, self.attributes),
             min_n=self.min_n,
+            aim={} if self.target is None else {"target": self.target},
         )
+
+    def _wanted(self, bench: Bench) -> int | None:
+        labels = bench.decision.labels
+        if self.target is not None and self.target not in labels:
+            raise ConfigError(
+                f"The target {self.target!r} is not a label of the model.",
+                hint=did_you_mean(self.target, labels),
+            )
+        return None if self.target is None else labels.index(self.target)
 
     def _missing(self, bench: Bench) -> dict[str, Absent]:
         """Return the recipes that cannot run here, and why; at least one other can."""
         missing: dict[str, Absent] = {}
         for name in self._recipes:
             try:
-                attacks.check(recipe(name), bench.resources)
+                attacks.check(find(name), bench.resources)
             except Unsupported as reason:
                 if len(missing) + 1 == len(self._recipes):
                     raise
-                why = f"not run: {reason} Get it by: {reason.hint}"
-                missing[name] = Absent(code="not_run", reason=why)
+                missing[name] = _not_run(reason)
         return missing
 
     def _drawn(self, bench: Bench) -> list[int]:
@@ -185,28 +206,35 @@ class Attack:
         examples: Sequence[Example],
         decided: Decided,
         aimed: Sequence[int],
-        before: int,
+        wanted: int | None,
     ) -> list[End]:
-        """Attack the texts at `aimed` and return how each text fared; `before`: recipes done."""
+        """Attack the texts at `aimed` and return how each of all texts fared."""
+        ends: list[End] = [None] * len(examples)
+        if wanted is not None:
+            for i in aimed:
+                if decided_for(bench.decision, int(decided.label[i]), wanted):
+                    ends[i] = Found(outcome="skipped", text=examples[i].input, queries=0)
+            aimed = [i for i in aimed if ends[i] is None]
         targets = [
             Target(
                 text=examples[i].input,
                 truth=int(decided.label[i]),
                 rng=bench.rng(name, examples[i].id),
+                wanted=wanted,
             )
             for i in aimed
         ]
-        ends: list[End] = [None] * len(examples)
         searches = attacks.attack(
             targets,
-            recipe(name),
+            find(name),
             bench.scorer,
             bench.decision,
             max_queries=self.max_queries,
             width=self.width,
             resources=bench.resources,
         )
-        for done, (position, end) in enumerate(searches, start=1 + before * len(targets)):
+        before = self._recipes.index(name) * len(targets)
+        for done, (position, end) in enumerate(searches, start=1 + before):
             ends[aimed[position]] = end
             bench.progress(done, len(self._recipes) * len(targets))
         return ends
@@ -228,7 +256,7 @@ class Attack:
         # The model's digest goes with the text: `replay` says what it was found on.
         model = bench.scorer.fingerprint[:12]
         yield Cases(
-            metric=bench.id("attack_success_rate", {"recipe": name}),
+            metric=self._breaking(bench, ()).claims([name])[0],
             example_id=[examples[i].id for i, _ in shownable],
             cluster=[examples[i].cluster for i, _ in shownable],
             before=[shown(examples[i].input) for i, _ in shownable],
@@ -242,3 +270,7 @@ class Attack:
                 for _, end in shownable
             ],
         )
+
+
+def _not_run(reason: Unsupported) -> Absent:
+    return Absent(code="not_run", reason=f"not run: {reason} Get it by: {reason.hint}")

@@ -14,6 +14,7 @@ from audit import attacks, foreign, model
 from audit.attack_recipes import Kit, recipe, recipes
 from audit.attacks import Target, attack
 from audit.bench import Bench
+from audit.borrowed_recipes import find
 from audit.decision import decide, make
 from audit.errors import AuditError, Unsupported
 from audit.lockstep import Failure
@@ -522,3 +523,96 @@ def test_a_group_whose_texts_break_more_easily_stands_out_from_the_rest(clusters
     assert gap.family == "attack.broken_gap" and "difference" in gap.unit
     fewer = on(Lexicon(film=3.0), texts, groups=groups, min_n=9)
     assert by_id(*fewer)[f"attack.broken_gap[against=rest,{where}]"].value.code == "too_few"
+
+
+class Three:
+    """Three labels, each by one word; the first where there is none."""
+
+    labels = ("calm", "angry", "sad")
+    fingerprint = "three"
+
+    def probabilities(self, texts):
+        rows = [[1.0, 3.0 * ("furious" in t), 3.0 * ("weeping" in t)] for t in texts]
+        return np.exp(rows) / np.exp(rows).sum(axis=1, keepdims=True)
+
+
+def test_a_targeted_search_is_content_with_its_label_alone():
+    texts = ["a furious crowd came weeping home", "they were weeping", "nothing at all happened"]
+    rule = make(Three.labels, ("calm",))
+    # Tied labels go to the first: the first text is angry, and sad once 'furious' is gone.
+    found = {}
+    for target in Three.labels[:1] + Three.labels[2:]:
+        probe, bench = on(Three(), texts, rule=rule, target=target, recipe="pruthi")
+        found[target] = by_id(probe, bench)[
+            f"attack.broken_within_budget[recipe=pruthi,target={target}]"
+        ]
+    assert found["sad"].value.value == 0.5 and found["sad"].value.n == 2
+    assert ("decided for the target already", 1) in [
+        (s.reason, s.count) for s in found["sad"].left_out
+    ]
+    # One slip cannot take both words away: the first text turns sad, never calm.
+    assert found["calm"].value.value == 0.5 and found["calm"].value.n == 2
+    any_change = by_id(*on(Three(), texts, rule=rule, recipe="pruthi"))
+    assert any_change["attack.broken_within_budget[recipe=pruthi]"].value.value == pytest.approx(
+        2 / 3
+    )
+    with pytest.raises(AuditError, match="not a label") as said:
+        probe, bench = on(Three(), texts, rule=rule, target="angri")
+        probe.plan(bench)
+    assert "angry" in said.value.hint
+
+
+def test_under_several_labels_a_target_is_a_label_that_applies():
+    class Senate(Several):
+        def probabilities(self, texts):
+            return 1 - super().probabilities(texts)
+
+    texts = ["the idiot of the senate spoke", "nothing to see around here"]
+    probe, bench = on(Senate(), texts, target="political")
+    found = by_id(probe, bench)["attack.broken_within_budget[recipe=deepwordbug,target=political]"]
+    assert (found.value.value, found.value.n) == (1.0, 1)
+
+
+def test_a_recipe_of_textattack_by_name_does_what_its_twin_here_does(ta, bert):
+    truths = decide(make(bert.labels, bert.labels[:1]), Scorer(bert)(TEXTS)).label.tolist()
+    rule = make(bert.labels, bert.labels[:1])
+
+    def told_by(name):
+        dice_of = dice("twin", len(TEXTS))
+        targets = [
+            Target(text=x, truth=y, rng=r) for x, y, r in zip(TEXTS, truths, dice_of, strict=True)
+        ]
+        some = dict(attack(targets, find(name), Scorer(bert), rule, max_queries=40))
+        return told([some[i] for i in range(len(TEXTS))])
+
+    assert told_by("textattack:DeepWordBugGao2018") == told_by("deepwordbug")
+    path = "textattack:textattack.attack_recipes.pruthi_2019:Pruthi2019"
+    assert told_by(path) == told_by("pruthi")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("BAEGarg2019", "does not run here"),
+        ("TextFoolerJin2019", "does not run here"),
+        ("InputReductionFeng2018", "another goal"),
+    ],
+)
+def test_a_recipe_of_textattack_without_its_resources_is_not_run_and_the_rest_is(name, why):
+    probe, bench = on(Lexicon(really=3.0), SENTENCES[:2], recipe=f"textattack:{name}")
+    with pytest.raises(Unsupported, match=why) as said:
+        list(probe.run(bench))
+    assert said.value.hint
+    probe, bench = on(Lexicon(really=3.0), SENTENCES[:2], recipes=(f"textattack:{name}", "pruthi"))
+    found = by_id(probe, bench)
+    assert found["attack.attack_success_rate[recipe=pruthi]"].value.value == 1.0
+    assert found[f"attack.attack_success_rate[recipe=textattack:{name}]"].value.code == "not_run"
+
+
+def test_a_recipe_that_textattack_does_not_have_is_refused():
+    with pytest.raises(AuditError, match="names no recipe"):
+        Attack(recipe="textattack:no such thing")
+    probe, bench = on(Lexicon(really=3.0), SENTENCES[:2], recipe="textattack:BAEGarg2091")
+    with pytest.raises(AuditError, match="no recipe") as said:
+        list(probe.run(bench))
+    assert "BAEGarg2019" in said.value.hint
