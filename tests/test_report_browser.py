@@ -1,6 +1,8 @@
 """The page as a browser shows it: nothing runs, nothing is fetched, everything can be reached."""
 
+import gc
 import shutil
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,10 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=next(filter(None, found)), args=FLAGS)
         yield chromium
         chromium.close()
+    # Playwright leaves the pipes of its driver to the collector, which would blame a later test.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
