@@ -152,10 +152,11 @@ def _fit(
     freeze(model, settings.freeze_layers)
     if settings.dropout is not None:
         drop(model, settings.dropout)
-    limit = min(settings.max_length, positions_of(model, tokenizer))
+    room = positions_of(model, tokenizer)
     if settings.method != "full":
-        limit -= settings.prompt_tokens if settings.method == "prompt" else 0
+        room -= settings.prompt_tokens if settings.method == "prompt" else 0
         model = adapt(model, settings, folder / "base")
+    limit = min(settings.max_length, room)
     rows, truncated = rows_of(tokenizer, train, truth(train, labels, head), head, limit)
     own = _loss(settings, objective, head)
     if own is not None:
