@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from audit.lockstep import Failure
 from audit.perturbation import repeats
 from audit.survival import NEVER, found_by
 from audit.types import Absent, Estimate, Example, Measurement, Skip
+from audit.validity import adjusted, ratings_for
 
 End = Found | Failure | None
 """How the search on one text ended; None: the text was decided wrongly and not attacked."""
@@ -28,7 +29,7 @@ _LEFT_OUT = {
 }
 _WITH_LABELS = ("clean_accuracy", "robust_accuracy")
 _ALWAYS = ("attack_success_rate", "broken_within_budget")
-_TAKEN = ("recipe", "budget", "edits", "target")
+_TAKEN = ("recipe", "budget", "edits", "target", "filters")
 Rule = Callable[[Example, str], str]
 """Why a text with such an end is left out; empty: it is not."""
 
@@ -47,6 +48,11 @@ class Breaking:
     aim: Mapping[str, str] = field(default_factory=dict)
     """What every slice says besides: the label that targeted searches want."""
 
+    filters: str = ""
+    """Filters that a valid success passes, joined by ``+``; empty: none is asked for."""
+    rated: Mapping[str, bool] | None = None
+    """Sample to whether a human called it valid; None: nobody was asked."""
+
     def claims(self, recipes: Sequence[str]) -> tuple[str, ...]:
         """Return the ids of all measurements, for each recipe and over several."""
         found = []
@@ -56,6 +62,10 @@ class Breaking:
             found += [(name, where) for name in names]
             found += [("broken_by", {**where, "budget": str(b)}) for b in self.budgets]
             found += [("broken_by_edits", {**where, "edits": f"{s:g}"}) for s in self.edit_shares]
+            if self.filters:
+                found.append(("valid_success_rate", {**where, "filters": self.filters}))
+            if self.rated is not None:
+                found.append(("rated_success_rate", where))
             for one in self.groups:
                 found.append(("broken_within_budget", {**where, **one.where}))
                 found.append(("broken_gap", {**where, **one.where, "against": "rest"}))
@@ -63,8 +73,20 @@ class Breaking:
             found.append(("worst_case_broken", {**self.aim, **_several(recipes)}))
         return tuple(self.bench.id(metric, where) for metric, where in found)
 
-    def of(self, recipe: str, ends: Sequence[End], budget: str) -> Iterator[Measurement]:
-        """Yield what one recipe's searches came to, one end for each drawn text."""
+    def of(
+        self,
+        recipe: str,
+        ends: Sequence[End],
+        budget: str,
+        *,
+        passed: Sequence[bool] | Absent = (),
+        samples: Sequence[str] = (),
+    ) -> Iterator[Measurement]:
+        """Yield what one recipe's searches came to, one end for each drawn text.
+
+        `passed` says of each drawn text whether its success passes the filters, or why that cannot
+        be told; `samples` names the successes, for the ratings.
+        """
         where, words = {**self.aim, "recipe": recipe}, [word(end) for end in ends]
         attacked = sum(w not in ("wrong", "skipped") for w in words)
         few = None
@@ -73,16 +95,33 @@ class Breaking:
                 code="too_few",
                 reason=f"{attacked} texts were decided rightly before, fewer than {self.min_n}",
             )
-        yield self._rate(
-            "attack_success_rate",
-            where,
-            "share of searches that ended by themselves",
-            words,
-            "success",
-            _unended,
-            budget,
-            few,
+        ended = "share of searches that ended by themselves"
+        success = self._rate(
+            "attack_success_rate", where, ended, words, "success", _unended, budget, few
         )
+        yield success
+        if self.filters:
+            bad = passed if isinstance(passed, Absent) else None
+            good = [] if isinstance(passed, Absent) else passed
+            kept = [
+                "failed" if w == "success" and not ok else w
+                for w, ok in zip(words, good or [True] * len(words), strict=True)
+            ]
+            place = {**where, "filters": self.filters}
+            yield self._rate(
+                "valid_success_rate", place, ended, kept, "success", _unended, budget, few or bad
+            )
+        if self.rated is not None:
+            valid, rated = ratings_for(self.rated, samples)
+            level, successes = self.bench.level, len(samples)
+            yield replace(
+                success,
+                id=self.bench.id("rated_success_rate", where),
+                metric="rated_success_rate",
+                value=adjusted(success.value, successes, valid, rated, level=level),
+                unit=f"{ended}, valid by {rated} ratings of {successes}",
+                family=f"{self.bench.probe}.rated_success_rate",
+            )
         share = "share of attacked texts"
         broken = "broken_within_budget"
         yield self._rate(broken, where, share, words, "success", _unattacked, budget)

@@ -11,6 +11,9 @@ is never counted as robust, neither in a numerator nor by leaving it out of what
                             bound of what a longer search finds.
     robust_accuracy         right before and unbroken after a whole search, of all texts with a
                             label; censored ones count as not robust, so it is a lower bound.
+    valid_success_rate      the same as the first, successes that the filters throw out counted as
+                            failures
+    rated_success_rate      the same, by a human's ratings of a sample
     clean_accuracy          right before, of the same texts.
     broken_by               the curve: broken with at most so many model calls
     broken_by_edits         the curve: broken with at most such a share of the words altered; a
@@ -27,11 +30,11 @@ Source: Morris et al. (2020), arXiv:2005.05909 (TextAttack); each recipe names i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from audit import attacks
+from audit import attacks, foreign, validity
 from audit.attacks import Found, Target, decided_for
 from audit.bench import Bench, Planned
 from audit.borrowed_recipes import find
@@ -40,6 +43,7 @@ from audit.decision import Decided, correct, decided_at
 from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.perturbation import shown
 from audit.power import mde_share
+from audit.similarity import SentenceVectors
 from audit.types import Absent, Cases, Example, Fact, Floats
 
 
@@ -72,6 +76,14 @@ class Attack:
     """Shares of a text's words at which the other curve is read."""
     attributes: tuple[str, ...] = ()
     """Group columns whose texts are compared; empty: every one."""
+    filters: tuple[Literal["opposites", "likeness"], ...] = ()
+    """What a valid success passes: no word turned into its opposite (WordNet), and a sentence still
+    alike by the packaged encoder. Those whose resource is missing make the rate absent."""
+    likeness: float = 0.8
+    """Least cosine of the two sentences' vectors, in (-1, 1]."""
+    ratings: str | None = None
+    """Name of a table ``[corpora.NAME]`` with a human's ratings: `id` is the column ``sample``, the
+    group attribute ``valid`` says yes or no. `audit.validity.sheet` writes the sheet."""
     min_n: int = 10
     """Fewer texts that were decided rightly, or fewer attacked texts of a group, give no rate."""
     width: int = 32
@@ -92,6 +104,8 @@ class Attack:
             raise ValueError("budgets must lie between 1 and max_queries")
         if any(not 0 < share <= 1 for share in self.edit_shares):
             raise ValueError("edit_shares must lie in (0, 1]")
+        if len(set(self.filters)) < len(self.filters) or not -1 < self.likeness <= 1:
+            raise ValueError("filters names one twice, or likeness is outside (-1, 1]")
         if self.min_n < 1:
             raise ValueError("min_n must be at least 1")
 
@@ -132,7 +146,13 @@ class Attack:
                 yield from breaking.not_run([name], missing[name])
                 continue
             found.append(ends)
-            yield from breaking.of(name, ends, f"{name}, {self._allowed}")
+            yield from breaking.of(
+                name,
+                ends,
+                f"{name}, {self._allowed}",
+                passed=self._passed(bench, examples, ends),
+                samples=self._samples(bench, name, examples, ends),
+            )
             yield from self._cases(bench, name, examples, decided.score, ends)
         if len(self._recipes) > 1:
             worst = breaking.worst_case(self._recipes, found, self._allowed)
@@ -158,7 +178,57 @@ class Attack:
             groups=groups_of(bench, self.attributes),
             min_n=self.min_n,
             aim={} if self.target is None else {"target": self.target},
+            filters="+".join(sorted(self.filters)),
+            rated=self._rated(bench),
         )
+
+    def _rated(self, bench: Bench) -> dict[str, bool] | None:
+        if self.ratings is None:
+            return None
+        corpus = bench.corpora.get(self.ratings)
+        if corpus is None:
+            raise ConfigError(
+                f"There is no table [corpora.{self.ratings}] of ratings.",
+                hint=did_you_mean(self.ratings, sorted(bench.corpora)),
+            )
+        return validity.read_ratings({e.id: e.groups.get("valid", "") for e in corpus.examples})
+
+    def _samples(
+        self, bench: Bench, name: str, examples: Sequence[Example], ends: Sequence[End]
+    ) -> list[str]:
+        metric = self._breaking(bench, ()).claims([name])[0]
+        return [
+            validity.sample_id(metric, e.id, shown(e.input), shown(end.text))
+            for e, end in zip(examples, ends, strict=True)
+            if isinstance(end, Found) and end.outcome == "success"
+        ]
+
+    def _passed(
+        self, bench: Bench, examples: Sequence[Example], ends: Sequence[End]
+    ) -> list[bool] | Absent:
+        """Return whether each text's success passes the filters."""
+        passed = [True] * len(ends)
+        some = [
+            (i, shown(examples[i].input), shown(end.text))
+            for i, end in enumerate(ends)
+            if isinstance(end, Found) and end.outcome == "success"
+        ]
+        if not self.filters or not some:
+            return passed
+        try:
+            if "opposites" in self.filters:
+                foreign.textattack(bench.resources, wordnet=True)
+                for i, before, after in some:
+                    passed[i] = not validity.turned(before, after)
+            if "likeness" in self.filters:
+                vectors = SentenceVectors(bench.resources.encoder())
+                one = vectors([before for _, before, _ in some])
+                other = vectors([after for _, _, after in some])
+                for (i, _, _), cosine in zip(some, (one * other).sum(axis=1), strict=True):
+                    passed[i] = passed[i] and bool(cosine > self.likeness)
+        except Unsupported as reason:
+            return _not_run(reason)
+        return passed
 
     def _wanted(self, bench: Bench) -> int | None:
         labels = bench.decision.labels

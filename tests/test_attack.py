@@ -24,6 +24,7 @@ from audit.seeding import stream
 from audit.similarity import SentenceVectors
 from audit.testing import Lexicon
 from audit.types import Absent, Cases, Corpus, Decision, Estimate, Example, Measurement
+from audit.validity import sample_id
 from probes.attack import Attack
 from tests import realdata
 from tests.tiny import tiny_bert
@@ -616,3 +617,48 @@ def test_a_recipe_that_textattack_does_not_have_is_refused():
     with pytest.raises(AuditError, match="no recipe") as said:
         list(probe.run(bench))
     assert "BAEGarg2019" in said.value.hint
+
+
+def test_a_success_that_turns_a_word_into_its_opposite_is_no_valid_one(monkeypatch):
+    needs_wordnet("pwws")
+    probe, bench = on(Lexicon(really=3.0), SENTENCES[:4], filters=("opposites", "likeness"))
+    found = by_id(probe, bench)
+    where = "[filters=likeness+opposites,recipe=deepwordbug]"
+    assert found[f"attack.valid_success_rate{where}"].value.value > 0
+    monkeypatch.setattr("audit.validity.opposites", lambda w: {"really"} if w != "the" else set())
+    again = by_id(probe, bench)
+    assert again[f"attack.valid_success_rate{where}"].value.value == 0.0
+    assert again["attack.attack_success_rate[recipe=deepwordbug]"].value.value == 1.0
+    strict = by_id(*on(Lexicon(really=3.0), SENTENCES[:4], filters=("likeness",), likeness=1.0))
+    one = strict["attack.valid_success_rate[filters=likeness,recipe=deepwordbug]"]
+    assert one.value.value == 0.0 and one.value.n == 4
+
+
+def test_without_wordnet_the_filter_says_so_and_the_rest_is_measured(monkeypatch):
+    monkeypatch.setattr("audit.resources._wordnet_places", list)
+    found = by_id(*on(Lexicon(really=3.0), SENTENCES[:4], filters=("opposites",)))
+    missing = found["attack.valid_success_rate[filters=opposites,recipe=deepwordbug]"]
+    assert missing.value.code == "not_run" and "WordNet" in missing.value.reason
+    assert found["attack.attack_success_rate[recipe=deepwordbug]"].value.value == 1.0
+
+
+def test_ratings_of_a_human_flow_back_into_the_rate():
+    probe, bench = on(Lexicon(really=3.0), SENTENCES)
+    cases = measured(probe, bench)[1]
+    rows = zip(cases.example_id, cases.before, cases.after, strict=True)
+    names = [sample_id(cases.metric, *row) for row in rows]
+    rated = Corpus(
+        name="rated",
+        labels=bench.corpus.labels,
+        examples=tuple(
+            Example(id=name, text="x", groups={"valid": "yes" if i < 2 else "no"} if i < 8 else {})
+            for i, name in enumerate([*names, "s-of-another-model"])
+        ),
+    )
+    probe = replace(probe, ratings="rated")
+    bench = replace(bench, corpora={"rated": rated})
+    one = by_id(probe, bench)["attack.rated_success_rate[recipe=deepwordbug]"]
+    assert one.value.value == pytest.approx(0.25) and "8 ratings of 12" in one.unit
+    assert one.value.low < 0.25 < one.value.high < 0.75
+    with pytest.raises(AuditError, match="no table"):
+        replace(probe, ratings="rating").plan(bench)

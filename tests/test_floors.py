@@ -45,10 +45,20 @@ FLOORS = [
         *("scripts", "slicing", "association", "oddities"),
     },
     {
-        *("attack_recipes", "borrowed_recipes", "similarity", "neighbours"),
+        *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
         *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
-        *("gates", "compare", "store", "journal", "attribution", "testing", "report", "findings"),
+        *(
+            "gates",
+            "compare",
+            "store",
+            "journal",
+            "attribution",
+            "reliability",
+            "testing",
+            "report",
+            "findings",
+        ),
         *(
             "training",
             "fit",
