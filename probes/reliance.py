@@ -30,6 +30,8 @@ from audit.swapping import Mention, find
 from audit.types import Cases, Example, Fact, Measurement, Skip
 
 _CHUNK = 24
+_MANY = 65
+"""Points of an integral that are worth a word."""
 _SPREAD = 0.1
 _Row = tuple[Example, Attribution, tuple[float, float], int]
 """A text, its attribution, the shares of identity words and placebo, the heaviest identity word."""
@@ -41,7 +43,7 @@ class Reliance:
     """Share of a score's attribution that falls on identity words, less that of other words."""
 
     name: ClassVar[str] = "reliance"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     axis: str = "gender"
@@ -174,7 +176,7 @@ def _named(one: Attribution, i: int, mentions: tuple[Mention, ...]) -> bool:
 
 def _note(one: Attribution, top: int, share: float) -> str:
     side = "for" if one.weights[top] > 0 else "against"
-    raised = f"; {one.steps} points" if one.steps > attribution.STEPS else ""
+    raised = f"; {one.steps} points" if one.steps > _MANY else ""
     return (
         f"identity words carry {share:.0%} of the attribution; most on {one.words[top]!r}, "
         f"which speaks {side} the favourable score{raised}"

@@ -8,7 +8,8 @@ from audit import attribution, model
 from audit.attribution import attribute
 from audit.classifier import WhiteBox, white_box
 from audit.config import ModelConfig
-from audit.errors import Unsupported
+from audit.errors import ConfigError, Unsupported
+from audit.scorer import Scorer
 from audit.testing import Lexicon
 from audit.wordpieces import words
 
@@ -31,6 +32,13 @@ def bert(tmp_path_factory):
     return load(tiny_bert(tmp_path_factory.mktemp("bert"), TEXTS, ("no", "perhaps", "yes")))
 
 
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory):
+    folder = tiny_bert(tmp_path_factory.mktemp("scored"), TEXTS, ("no", "perhaps", "yes"))
+    spec = ModelConfig(path=str(folder), device="cpu")
+    return Scorer(model.load(spec, model.identify(spec)))
+
+
 def rewired(kind, bert, **more):
     """Return a random classifier of another architecture behind the same tokenizer."""
     import torch
@@ -50,6 +58,9 @@ def rewired(kind, bert, **more):
         "Roberta": wide,
         "DebertaV2": {**wide, "position_biased_input": False, "relative_attention": True},
         "Qwen2": {**wide, "num_key_value_heads": 4},
+        "Electra": {**wide, "embedding_size": 16},
+        "Albert": {**wide, "embedding_size": 16},
+        "XLNet": {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64},
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
@@ -103,33 +114,37 @@ def test_it_equals_captum_on_one_text(bert):
         return logits[:, 2] - logits[:, :2].logsumexp(-1)
 
     plain = LayerIntegratedGradients(logit, bert.module.get_input_embeddings())
-    theirs = plain.attribute(ids, baselines=start, n_steps=30).sum(-1)[0, 1:-1]
-    (mine,) = attribute(bert, [TEXTS[2]], [2], steps=30, most_steps=30)
+    theirs = plain.attribute(ids, baselines=start, n_steps=30, method="gausslegendre")
+    theirs = theirs.sum(-1)[0, 1:-1]
+    (mine,) = attribute(bert, [TEXTS[2]], [2], steps=30)
     np.testing.assert_allclose(mine.weights, theirs.detach().numpy(), atol=1e-5)
 
 
 def test_company_and_packing_change_nothing(bert):
-    alone = [attribute(bert, [text], [2], steps=16, most_steps=16)[0] for text in TEXTS]
+    alone = [attribute(bert, [text], [2], steps=16)[0] for text in TEXTS]
     for budget in (40, 400, 40_000):
-        together = attribute(bert, TEXTS, [2], steps=16, most_steps=16, batch_tokens=budget)
+        together = attribute(bert, TEXTS, [2], steps=16, batch_tokens=budget)
         for a, b in zip(alone, together, strict=True):
             assert a.words == b.words
             np.testing.assert_allclose(a.weights, b.weights, atol=2e-5)
 
 
 def test_points_are_added_where_they_are_too_few_and_the_answer_says_so(bert):
-    few = attribute(bert, TEXTS, [2], steps=2, most_steps=2, tolerance=1e-3)
-    more = attribute(bert, TEXTS, [2], steps=2, most_steps=256, tolerance=1e-3)
-    assert not all(a.converged(1e-3) for a in few)
-    assert all(a.converged(1e-3) for a in more)
-    raised = [i for i, a in enumerate(more) if a.steps > 2]
-    assert raised == [i for i, a in enumerate(few) if not a.converged(1e-3)]
+    few = attribute(bert, TEXTS, [2], steps=2)
+    enough = attribute(bert, TEXTS, [2])
+    most = attribute(bert, TEXTS, [2], tolerance=0.0)
+    assert not all(a.converged(1e-4) for a in few) and all(a.steps == 2 for a in few)
+    assert all(a.converged() for a in enough)
+    assert {a.steps for a in most if a.delta} == {attribution.STEPS}
+    assert max(a.steps for a in enough) < attribution.STEPS
 
 
-@pytest.mark.parametrize("kind", ["DistilBert", "Roberta", "DebertaV2", "Qwen2"])
+@pytest.mark.parametrize(
+    "kind", ["DistilBert", "Roberta", "DebertaV2", "Electra", "Albert", "XLNet", "Qwen2"]
+)
 def test_other_architectures_converge_too(kind, bert):
     box = rewired(kind, bert)
-    found = attribute(box, TEXTS, [1], most_steps=512)
+    found = attribute(box, TEXTS, [1])
     assert all(a.converged() for a in found), [a.delta for a in found]
     assert abs(rises(found)).max() > 0.05
 
@@ -137,8 +152,8 @@ def test_other_architectures_converge_too(kind, bert):
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 def test_decoders_without_a_padding_token_converge_too(kind, tmp_path):
     box = load(tiny_decoder(tmp_path, TEXTS, kind=kind))
-    found = attribute(box, TEXTS, [1], most_steps=512)
-    alone = attribute(box, TEXTS[:1], [1], most_steps=512)[0]
+    found = attribute(box, TEXTS, [1])
+    alone = attribute(box, TEXTS[:1], [1])[0]
     assert all(a.converged() for a in found), [a.delta for a in found]
     np.testing.assert_allclose(alone.weights, found[0].weights, atol=2e-4)
 
@@ -197,7 +212,7 @@ def test_a_model_that_reads_nothing_carries_nothing(tmp_path):
     ],
 )
 def test_strange_texts_keep_their_spans(bert, text):
-    one = attribute(bert, [text, TEXTS[0]], [2], steps=4, most_steps=4)[0]
+    one = attribute(bert, [text, TEXTS[0]], [2], steps=4)[0]
     assert len(one.words) == len(one.weights) == len(one.spans) == len(one.parts)
     assert [text[a:b] for a, b in one.spans] == list(one.words)
     assert all(a < b for a, b in one.spans) and list(one.spans) == sorted(one.spans)
@@ -265,3 +280,128 @@ def test_a_callable_has_no_inside():
 def test_a_target_needs_a_side(bert, favourable):
     with pytest.raises(ValueError, match="some labels must be favourable"):
         attribute(bert, TEXTS, favourable)
+
+
+BENT = {"awful": 2.0, "boring": 1.0, "fine": -0.5}
+
+
+def of(found):
+    return dict(zip(found.words, found.weights, strict=True))
+
+
+@pytest.mark.parametrize("method", attribution.WORD_METHODS)
+def test_on_a_logistic_model_every_word_gets_its_coefficient(method):
+    scorer = Scorer(Lexicon(**BENT))
+    found = attribute(scorer, ["awful boring film fine"], [1], method)[0]
+    assert of(found) == pytest.approx({**BENT, "film": 0.0}, abs=1e-6)
+    assert found.logit == pytest.approx(2.5) and found.converged(1e-6)
+
+
+@pytest.mark.parametrize("method", attribution.WORD_METHODS)
+def test_altered_texts_are_free_the_second_time(method):
+    scorer = Scorer(Lexicon(**BENT))
+    first = attribute(scorer, TEXTS, [1], method)
+    paid = scorer.forwards
+    assert attribute(scorer, TEXTS, [1], method) == first
+    assert scorer.forwards == paid > 0
+
+
+def test_occlusion_asks_one_text_per_word_and_two_more():
+    scorer = Scorer(Lexicon(**BENT))
+    attribute(scorer, ["every single word here differs"], [1], "occlusion")
+    # The whole text, the empty one, and one without each word.
+    assert scorer.forwards == 5 + 2
+
+
+class Interacting(Lexicon):
+    """Two words count only together: no sum of words explains it, Shapley values share it."""
+
+    def probabilities(self, texts):
+        logit = np.array([2.0 * ("not" in t and "good" in t) + ("odd" in t) for t in texts])
+        p = 1 / (1 + np.exp(-logit))
+        return np.stack([1 - p, p], axis=1)
+
+
+def test_kernel_shap_over_all_coalitions_is_the_shapley_value():
+    scorer = Scorer(Interacting())
+    exact = attribute(scorer, ["not a good odd film"], [1], "kernel_shap")[0]
+    assert of(exact) == pytest.approx(
+        {"not": 1.0, "good": 1.0, "odd": 1.0, "a": 0.0, "film": 0.0}, abs=1e-6
+    )
+    drawn = [
+        attribute(scorer, ["not a good odd film"], [1], "shapley", seed=s)[0].weights
+        for s in range(20)
+    ]
+    spread = np.std(drawn, axis=0, ddof=1) / np.sqrt(20)
+    assert (np.abs(np.mean(drawn, axis=0) - exact.weights) <= 3 * spread + 1e-9).all()
+    # By itself each of the two is worth both: leaving one out is not a share.
+    assert of(attribute(scorer, ["not a good odd film"], [1], "ablation")[0])[
+        "not"
+    ] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("method", attribution.METHODS)
+def test_the_company_of_a_text_changes_nothing(method, bert, scorer):
+    alone = [attribute(scorer, [text], [2], method)[0] for text in TEXTS]
+    for a, b in zip(alone, attribute(scorer, TEXTS, [2], method), strict=True):
+        assert a.words == b.words and a.method == method
+        np.testing.assert_allclose(a.weights, b.weights, atol=3e-5)
+
+
+@pytest.mark.parametrize("method", attribution.METHODS)
+@pytest.mark.parametrize(
+    "text", ["", "x", "😀👍🏽 café", "שלום עולם", "这部电影很好", "word " * 300]
+)
+def test_every_method_takes_every_text(method, text, scorer):
+    one = attribute(scorer, [text], [2], method, samples=4)[0]
+    assert [text[a:b] for a, b in one.spans] == list(one.words)
+    assert len(one.weights) == len(one.words) and np.isfinite(one.weights).all()
+    assert one.truncated == (len(text) > 1000)
+
+
+@pytest.mark.parametrize("method", ["input_x_gradient", "saliency"])
+def test_gradients_at_the_text_are_captums(method, bert):
+    import torch
+    from captum.attr import InputXGradient, Saliency
+
+    ids = bert.tokenizer(TEXTS[2], return_tensors="pt").input_ids
+    x = bert.module.get_input_embeddings()(ids).detach().requires_grad_(True)
+
+    def logit(x):
+        logits = bert.module(inputs_embeds=x, attention_mask=torch.ones_like(ids)).logits
+        return logits[:, 2] - logits[:, :2].logsumexp(-1)
+
+    if method == "saliency":
+        theirs = Saliency(logit).attribute(x).norm(dim=-1)
+    else:
+        theirs = InputXGradient(logit).attribute(x).sum(dim=-1)
+    (mine,) = attribute(bert, [TEXTS[2]], [2], method)
+    np.testing.assert_allclose(mine.weights, theirs.detach().numpy()[0, 1:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("baseline", ["pad", "mask", "zero", "average"])
+def test_each_baseline_is_said_and_explained(baseline, bert):
+    one = attribute(bert, [TEXTS[2]], [2], baseline=baseline)[0]
+    said = {"pad": "[PAD]", "mask": "[MASK]"}.get(baseline, baseline)
+    assert one.baseline == said and one.converged()
+
+
+def test_nested_points_are_points_of_the_next_rule_and_integrate_polynomials():
+    from audit.attribution._gradients import clenshaw_curtis
+
+    for n in (4, 8, 16, 32, 64, 128):
+        points, weights = clenshaw_curtis(n)
+        x = np.array(points)
+        for power in range(n + 1):
+            assert weights @ x**power == pytest.approx(1 / (power + 1), abs=1e-12)
+        assert points == clenshaw_curtis(2 * n)[0][::2]
+
+
+def test_what_does_not_exist_is_named(bert):
+    with pytest.raises(ConfigError, match="shaply") as told:
+        attribute(bert, TEXTS, [2], "shaply")
+    assert "shapley" in told.value.hint
+    with pytest.raises(ConfigError, match="baseline"):
+        attribute(bert, TEXTS, [2], baseline="deleted")
+    with pytest.raises(Unsupported, match="scorer"):
+        attribute(bert, TEXTS, [2], "lime")

@@ -126,7 +126,7 @@ def test_the_cap_draws_by_each_texts_own_dice(corpus, folder):
 def test_what_did_not_converge_is_left_out_and_counted(corpus, folder, monkeypatch):
     from audit.attribution import Attribution
 
-    monkeypatch.setattr(Attribution, "converged", lambda self, tolerance=0.05: False)
+    monkeypatch.setattr(Attribution, "converged", lambda self, tolerance=0.01: False)
     found = measured(Reliance().run(bench(corpus, classifier(folder, "she"))))
     left = {s.reason: s.count for s in found["identity_share"].left_out}
     assert left["the attribution did not converge"] == 32
