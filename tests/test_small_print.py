@@ -1,0 +1,269 @@
+"""Numbers and edges that no known answer shows, each by a formula of its own."""
+
+from math import inf, sqrt
+
+import numpy as np
+import pytest
+from scipy import optimize
+from scipy import stats as scipy_stats
+
+from audit import (
+    calibrating,
+    contrasts,
+    decision,
+    gates,
+    manygroups,
+    metrics,
+    omnibus,
+    power,
+    proportions,
+    scales,
+    stats,
+)
+from audit.intervals import tango_z
+from audit.types import (
+    Absent,
+    Estimate,
+    Example,
+    Gate,
+    Means,
+    Measurement,
+    Pairs,
+    PlannedProbe,
+    ProbeRun,
+    Quantiles,
+    TwoCounts,
+    TwoMeans,
+)
+
+Z, Z_POWER = 1.959963985, 0.841621234
+
+
+# --- gates
+
+
+def planned(*names):
+    return PlannedProbe(
+        probe="typos", version="1", params={}, units=1, queries=2, measurements=names
+    )
+
+
+def test_a_claim_is_named_by_its_side_and_limit():
+    gate = Gate(metric="typos.flip_rate", at_most=0.1, at_least=0.01)
+    claims = gates.expand([gate], [planned("typos.flip_rate")])
+    assert {c.side: c.id for c in claims} == {
+        "at_most": "typos.flip_rate <= 0.1",
+        "at_least": "typos.flip_rate >= 0.01",
+    }
+
+
+def test_each_failure_shows_the_interval_of_its_own_step_of_holm():
+    """Of two claims the clearer has to pass alpha / 2, the other alpha."""
+    names = ("typos.a", "typos.b")
+    run = ProbeRun(
+        probe="typos",
+        version="1",
+        params={},
+        measurements=tuple(
+            Measurement(
+                id=name,
+                metric=name[-1],
+                value=stats.share(hits, 1000),
+                unit="share",
+                eligible=1000,
+            )
+            for name, hits in zip(names, (300, 130), strict=True)
+        ),
+    )
+    claims = gates.expand([Gate(metric="typos.*", at_most=0.1)], [planned(*names)])
+    clear, other = gates.judge(claims, [run])
+    assert (clear.status, other.status) == ("fail", "fail")
+    assert clear.interval_level == pytest.approx(0.95, abs=1e-6)
+    assert other.interval_level == pytest.approx(0.90, abs=1e-6)
+
+
+# --- decisions of several labels
+
+
+def test_several_labels_are_one_number_and_a_single_true_label_is_one_of_them():
+    rule = decision.make(("a", "b", "c"), ("a",), head="multi")
+    decided = decision.decide(rule, np.array([[0.9, 0.1, 0.7], [0.1, 0.2, 0.9], [0.1, 0.1, 0.1]]))
+    assert decided.label.tolist() == [0b101, 0b100, 0]
+    truths = (("a", "c"), "c", ())
+    examples = tuple(Example(id=str(i), text="x", label=t) for i, t in enumerate(truths))
+    assert decision.correct(rule, decided, examples).tolist() == [True, True, True]
+    other = tuple(Example(id=str(i), text="x", label="b") for i in range(3))
+    assert decision.correct(rule, decided, other).tolist() == [False] * 3
+
+
+# --- power
+
+
+def test_a_share_seen_as_nought_is_reckoned_as_one_in_one_more():
+    assert power.mde_share(9, 0.0) == pytest.approx((Z + Z_POWER) * sqrt(0.1 * 0.9) / 3, abs=1e-6)
+    assert power.mde_share(9, 1.0) == pytest.approx(power.mde_share(9, 0.0), abs=1e-12)
+
+
+def test_a_difference_from_nought_solves_its_equation():
+    n, near = 100, 1 / 200
+
+    def short(gap):
+        far = near + gap
+        pooled = (far + near) / 2
+        null = sqrt(2 * pooled * (1 - pooled) / n)
+        real = sqrt((far * (1 - far) + near * (1 - near)) / n)
+        return gap - Z * null - Z_POWER * real
+
+    expected = optimize.brentq(short, 1e-6, 0.9)
+    assert power.mde_difference(n, n, 0.0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_sizes_that_cannot_be_have_no_answer():
+    assert power.texts_needed(0.1, 0, 0.05) is None
+    assert power.texts_needed(0.1, 1, 5.0) == 1
+    assert power.needed_pairs(0.0, 0.1) is None
+    assert power.needed_width(0.05) == 385
+
+
+# --- means and differences
+
+
+def test_an_effective_number_is_the_naive_variance_over_the_clusters_own():
+    x = np.array([1.0, 1.0, 0.0, 0.0, 2.0, 2.0, 5.0, 5.0])
+    clusters = [c for c in "abcd" for _ in (0, 1)]
+    found = stats.mean(x, clusters)
+    totals = x.reshape(4, 2).sum(axis=1) - 2 * x.mean()
+    own = 4 / 3 * float(totals @ totals) / 64
+    assert found.n_effective == pytest.approx(x.var(ddof=1) / own)
+    assert 1 < found.n_effective < 8
+    # Clusters alike in their totals carry no less than their texts, and no more.
+    even = stats.mean([0.0, 3.0, 3.0, 0.0, 1.0, 2.1], [c for c in "abc" for _ in (0, 1)])
+    assert even.n_effective == 6
+
+
+def test_changes_all_one_way_are_tested_whichever_way_it_is():
+    assert stats.mcnemar(5, 0) == stats.mcnemar(0, 5) == pytest.approx(2 / 32)
+
+
+@pytest.mark.parametrize("top", [1.0, 3.0])
+def test_a_side_without_variation_is_lent_a_unit_at_each_end(top):
+    still, mixed = np.zeros(10), np.array([0.0, top] * 10)
+    found = stats.difference_of_means(
+        np.concatenate([still, mixed]), np.arange(30) < 10, low=0.0, high=top
+    )
+    influence = np.concatenate([still / 10, -(mixed - top / 2) / 20])
+    variance = 30 / 29 * float(influence @ influence)
+    variance += top**2 * (1 / 12) * (11 / 12) / 10
+    share, worth = 0.5, 19.0
+    shrunk = (share * worth + 1) / (worth + 2)
+    robust = 20 / 19 * float((mixed - top / 2) @ (mixed - top / 2)) / 400
+    variance += max(0.0, top**2 * shrunk * (1 - shrunk) / worth - robust)
+    assert found.basis.se == pytest.approx(sqrt(variance), rel=1e-9)
+
+
+# --- intervals
+
+
+def test_no_change_at_all_agrees_with_no_change_and_with_nothing_else():
+    assert tango_z(Pairs(n=10, b=0, c=0), 0.0) == 0.0
+    assert tango_z(Pairs(n=10, b=10, c=0), 1.0) == 0.0
+    assert tango_z(Pairs(n=10, b=0, c=0), 1.0) == -inf
+
+
+def test_beyond_what_was_drawn_the_tail_goes_on_like_a_normal_one():
+    drawn = Estimate(
+        value=0.0,
+        low=-2.0,
+        high=2.0,
+        n=50,
+        n_effective=None,
+        level=0.95,
+        method="bootstrap",
+        mde=None,
+        basis=Quantiles(probs=(0.025, 0.5, 0.975), values=(-2 * Z, 0.0, 2 * Z)),
+    )
+    # Twice a standard normal: its quantile at 0.99995 is 3.8906.
+    assert stats.interval(drawn, 0.9999) == pytest.approx((-2 * 3.890592, 2 * 3.890592), abs=1e-4)
+    assert stats.p_beyond(drawn, -2 * 3.890592, "above") == pytest.approx(0.00005, rel=1e-3)
+
+
+def test_the_hybrid_of_two_sides_takes_the_near_end_of_each():
+    def side(mean):
+        return Means(mean=mean, se=0.1, df=9.0, low=0.0, high=1.0)
+
+    basis = TwoMeans(one=side(0.6), other=side(0.5), correlation=0.0)
+    low, high = scales.hybrid(basis, (0.5, 0.8), (0.2, 0.54))
+    assert low == pytest.approx(0.1 - sqrt(0.1**2 + 0.04**2))
+    assert high == pytest.approx(0.1 + sqrt(0.2**2 + 0.3**2))
+
+
+def test_a_difference_that_nothing_contradicts_has_no_distance():
+    assert contrasts.difference_z(TwoCounts(hits=5, n=5, other_hits=0, other_n=5), 1.0) == 0.0
+    assert contrasts.difference_z(TwoCounts(hits=0, n=5, other_hits=0, other_n=5), 0.0) == 0.0
+
+
+# --- tables
+
+
+@pytest.mark.parametrize("test", [proportions.fisher, proportions.boschloo])
+def test_groups_with_equal_hits_are_tested_like_any_others(test):
+    found = test(3, 10, 3, 25)
+    other = {"fisher": scipy_stats.fisher_exact, "boschloo": scipy_stats.boschloo_exact}
+    # scipy takes the columns for the two groups.
+    expected = other[test.__name__]([[3, 3], [7, 22]]).pvalue
+    assert found.p == pytest.approx(expected, abs=1e-9)
+
+
+def test_small_cells_of_a_high_rate_are_permuted_like_those_of_a_low_one():
+    high = omnibus.omnibus([(19, 20), (20, 20), (18, 20)], rng=np.random.default_rng(0))
+    low = omnibus.omnibus([(1, 20), (0, 20), (2, 20)], rng=np.random.default_rng(0))
+    assert high.resamples and low.resamples and high.statistic == pytest.approx(low.statistic)
+    shown = omnibus.as_estimate(high, 60)
+    assert shown.basis.n == high.resamples + 1
+
+
+def test_three_groups_of_whole_clusters_are_held_against_each_other():
+    x = np.array([1, 1, 0, 1, 0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1], dtype=float)
+    clusters = np.repeat([f"c{i}" for i in range(9)], 2)
+    of = np.repeat([0, 1, 2], 6)
+    found = omnibus.omnibus_clustered(x, of, clusters, rng=np.random.default_rng(1))
+    means = np.array([x[of == g].mean() for g in range(3)])
+    expected = float((6 * (means - x.mean()) ** 2).sum()) / float(x.var())
+    assert found.df == 2 and found.statistic == pytest.approx(expected)
+
+
+def test_the_interval_of_a_spread_is_where_cochrans_q_is_no_surprise():
+    cells = [(40, 100), (55, 100), (30, 80), (66, 120)]
+    hits, n = (np.array(side, float) for side in zip(*cells, strict=True))
+    near = (hits + 0.5) / (n + 1)
+    sampling, rate = near * (1 - near) / n, hits / n
+
+    def q(tau2):
+        w = 1 / (tau2 + sampling)
+        return float((w * (rate - (w * rate).sum() / w.sum()) ** 2).sum())
+
+    found = manygroups.spread(cells)
+    high = optimize.brentq(lambda t: q(t) - scipy_stats.chi2.ppf(0.025, 3), 0, 10)
+    assert found.high == pytest.approx(high, rel=1e-2)
+
+
+def test_a_prior_below_one_and_no_hits_have_a_posterior():
+    found = manygroups.posterior(0, 3, 0.5, 0.5)
+    assert not isinstance(found, Absent) and found[0] == pytest.approx(0.5 / 4)
+
+
+def test_a_band_of_chance_lies_around_its_mean():
+    p = np.linspace(0.05, 0.95, 60)
+    band = calibrating.null_band(p, rng=np.random.default_rng(0))
+    assert band.low < band.mean < band.high
+
+
+def test_a_loss_is_never_below_nought():
+    found = calibrating.log_loss(np.array([0.9, 0.6, 0.1]), np.array([1, 1, 0]))
+    assert found.basis.low == 0.0 and found.low >= 0.0
+    assert found.value == pytest.approx(-np.log([0.9, 0.6, 0.9]).mean())
+
+
+def test_a_label_is_named_with_its_article():
+    said = {word: metrics._a(word) for word in ("unfavourable", "favourable")}
+    assert said == {"unfavourable": "an unfavourable", "favourable": "a favourable"}
