@@ -112,6 +112,7 @@ def main() -> int:
     parser.add_argument("--sabotage", action="store_true", help="run no test; must fail")
     parser.add_argument("--work", type=Path, help="keep what was found here, and go on from it")
     parser.add_argument("--first", type=int, help="only the first so many of the 300")
+    parser.add_argument("--seed", type=int, default=SEED, help="another draw than the declared one")
     said = parser.parse_args()
     wanted = 8 if said.quick else said.first or DRAWN
     with tempfile.TemporaryDirectory() as scratch:
@@ -121,15 +122,15 @@ def main() -> int:
             copied(tree)
         os.chdir(tree)
         sys.path[:0] = [str(tree), str(tree / "tests")]
-        return benchmark(work, tree, wanted, quick=said.quick, sabotage=said.sabotage)
+        return benchmark(work, tree, wanted, said)
 
 
-def benchmark(work: Path, tree: Path, wanted: int, *, quick: bool, sabotage: bool) -> int:
+def benchmark(work: Path, tree: Path, wanted: int, said: argparse.Namespace) -> int:
     import pytest
 
     clock = time.perf_counter()
-    loop = Loop(lambda session: in_session(session, work, tree, wanted, quick, sabotage, clock))
-    tests = QUICK if quick else TESTS
+    loop = Loop(lambda session: in_session(session, work, tree, wanted, said, clock))
+    tests = QUICK if said.quick else TESTS
     files = [f"tests/{name}.py" for name in tests if Path(f"tests/{name}.py").exists()]
     options = ["-s", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:terminal"]
     options += ["-m", "not slow", "--import-mode=importlib"]
@@ -142,10 +143,10 @@ def in_session(
     work: Path,
     tree: Path,
     wanted: int,
-    quick: bool,
-    sabotage: bool,
+    said: argparse.Namespace,
     clock: float,
 ) -> int:
+    quick, sabotage = said.quick, said.sabotage
     lines = work / "lines.json"
     if not lines.exists():
         traced(session, tree, lines)
@@ -159,7 +160,7 @@ def in_session(
     )
     modules = ("multiplicity",) if quick else MODULES
     every = [site for module in modules for site in sites(tree, module)]
-    mine = [mutant(tree, *site) for site in drawn(every, wanted)]
+    mine = [mutant(tree, *site) for site in drawn(every, wanted, said.seed)]
     print(f"{wanted} of {len(every):,} mutants of {len(modules)} modules", flush=True)
     kept = work / ("found-sabotage.jsonl" if sabotage else "found.jsonl")
     done: dict[int, Found] = {}
@@ -381,10 +382,10 @@ def _short(text: str) -> str:
     return line if len(line) <= 70 else line[:67] + "..."
 
 
-def drawn(every: Sequence[Any], wanted: int) -> list[Any]:
+def drawn(every: Sequence[Any], wanted: int, seed: int) -> list[Any]:
     import numpy as np
 
-    order = np.random.default_rng(SEED).permutation(len(every))
+    order = np.random.default_rng(seed).permutation(len(every))
     return [every[int(i)] for i in order[:wanted]]
 
 
