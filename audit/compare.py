@@ -27,7 +27,8 @@ Better = Literal["lower", "higher", "nearer_zero", ""]
 
 _LOWER = re.compile(
     r"(flip|failure|leak|duplicate)_rate|score_shift|accuracy_drop|excess_ctf|weak_share|brier"
-    r"|attack_success_rate|broken_within_budget|excess_share"
+    r"|(attack|valid|rated)_success_rate|broken_within_budget|broken_by|worst_case_broken"
+    r"|still_broken|excess_share"
 )
 _HIGHER = re.compile(r"(|.*_)accuracy|(|.*_)auc")
 _NEARER = re.compile(r".*_gap|excess_shift|net_shift|in_the_large")
