@@ -88,7 +88,8 @@ def test_a_sentence_begins_after_a_stop_and_behind_quotation_marks():
 
 
 @pytest.mark.parametrize(
-    "piece", ["a.b.", "a", "_", "a_", "a-", "a@", "a@b.", "<a", "{a", "www.", "s/", "'a", "a.com", "é"]
+    "piece",
+    ["a.b.", "a", "_", "a_", "a-", "a@", "a@b.", "<a", "{a", "www.", "s/", "'a", "a.com", "é"],
 )
 def test_no_hostile_text_takes_longer_than_its_length(piece):
     """At 60,000 characters a quadratic search takes a minute."""
