@@ -17,6 +17,7 @@ from audit import (
     omnibus,
     power,
     proportions,
+    ranking,
     scales,
     stats,
 )
@@ -89,6 +90,8 @@ def test_several_labels_are_one_number_and_a_single_true_label_is_one_of_them():
     rule = decision.make(("a", "b", "c"), ("a",), head="multi")
     decided = decision.decide(rule, np.array([[0.9, 0.1, 0.7], [0.1, 0.2, 0.9], [0.1, 0.1, 0.1]]))
     assert decided.label.tolist() == [0b101, 0b100, 0]
+    assert decided.favourable.tolist() == [True, False, False]
+    assert decided.score.tolist() == [0.9, 0.1, 0.1]
     truths = (("a", "c"), "c", ())
     examples = tuple(Example(id=str(i), text="x", label=t) for i, t in enumerate(truths))
     assert decision.correct(rule, decided, examples).tolist() == [True, True, True]
@@ -120,6 +123,8 @@ def test_a_difference_from_nought_solves_its_equation():
 
 def test_sizes_that_cannot_be_have_no_answer():
     assert power.texts_needed(0.1, 0, 0.05) is None
+    assert power.texts_needed(0.0, 10, 0.05) is None
+    assert power.texts_needed(0.1, 10, 0.0) is None
     assert power.texts_needed(0.1, 1, 5.0) == 1
     assert power.needed_pairs(0.0, 0.1) is None
     assert power.needed_width(0.05) == 385
@@ -232,6 +237,29 @@ def test_three_groups_of_whole_clusters_are_held_against_each_other():
     assert found.df == 2 and found.statistic == pytest.approx(expected)
 
 
+def test_texts_outside_every_slice_join_no_slice():
+    n = 24
+    outcome = metrics.Outcome(
+        selected=np.arange(n) % 3 == 0,
+        truth=np.ones(n, bool),
+        known=np.ones(n, bool),
+        correct=np.ones(n, bool),
+    )
+    clusters = np.array([f"c{i // 2}" for i in range(n)])
+    masks = [np.arange(n) < 8, (np.arange(n) >= 8) & (np.arange(n) < 16)]
+    part = np.arange(n) < 16
+    found = metrics.omnibus_of(
+        outcome, "selection_rate", masks, clusters, rng=np.random.default_rng(2), level=0.95
+    )
+    alone = omnibus.omnibus_clustered(
+        outcome.selected[part].astype(float),
+        np.repeat([0, 1], 8),
+        clusters[part],
+        rng=np.random.default_rng(2),
+    )
+    assert found.value == pytest.approx(alone.p)
+
+
 def test_the_interval_of_a_spread_is_where_cochrans_q_is_no_surprise():
     cells = [(40, 100), (55, 100), (30, 80), (66, 120)]
     hits, n = (np.array(side, float) for side in zip(*cells, strict=True))
@@ -244,7 +272,7 @@ def test_the_interval_of_a_spread_is_where_cochrans_q_is_no_surprise():
 
     found = manygroups.spread(cells)
     high = optimize.brentq(lambda t: q(t) - scipy_stats.chi2.ppf(0.025, 3), 0, 10)
-    assert found.high == pytest.approx(high, rel=1e-2)
+    assert found.high == pytest.approx(high, rel=1e-4)
 
 
 def test_a_prior_below_one_and_no_hits_have_a_posterior():
@@ -267,3 +295,14 @@ def test_a_loss_is_never_below_nought():
 def test_a_label_is_named_with_its_article():
     said = {word: metrics._a(word) for word in ("unfavourable", "favourable")}
     assert said == {"unfavourable": "an unfavourable", "favourable": "a favourable"}
+
+
+def test_a_gap_of_areas_prints_an_effect_of_2_8_standard_errors():
+    rng = np.random.default_rng(4)
+    label = np.arange(400) % 2 == 0
+    score = rng.normal(label.astype(float), 1.0)
+    member = rng.random(400) < 0.5
+    own, rest = ranking.area(score, label, over=member), ranking.area(score, label, over=~member)
+    gap = ranking.difference(own, rest)
+    # Two sides without a text in common: their errors add.
+    assert gap.mde == pytest.approx(2.8 * sqrt(own.se**2 + rest.se**2), rel=0.02)
