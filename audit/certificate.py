@@ -19,7 +19,7 @@ class Certificate:
     reach: float
     """How far that share can be moved by an adversary, in [0, 1]."""
     margin: float
-    """`p_low` less `reach`; certified above one half."""
+    """`p_low` less `reach`; the vote stands where it lies above one half."""
 
 
 def safer(
