@@ -1,0 +1,177 @@
+"""Commands that run a model: audit it, train it, repair it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to work in.")] = Path("evenhand-demo"),
+    retrain: Annotated[bool, typer.Option(help="Also retrain and compare.")] = True,
+    quiet: Quiet = False,
+) -> int:
+    """Fine-tune a small classifier on a shipped synthetic sample, audit it, retrain it, compare."""
+    from audit.console import Display
+    from audit.demo import run
+
+    with Display(quiet=quiet) as display:
+        said = run(out, with_retrain=retrain, display=display)
+    print(said)
+    return 0
+
+
+def init(
+    model: Annotated[str, typer.Argument(help="Folder, hub id, or file.py:callable.")],
+    data: Annotated[
+        str, typer.Argument(help="CSV, TSV, JSONL or Parquet file, or hub:owner/name.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where to write the audit file.")] = Path("audit.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+) -> int:
+    """Look at a model and a data file and write a commented audit file."""
+    from audit.errors import ConfigError
+    from audit.files import write_text
+    from audit.setup import audit_file
+
+    if out.exists() and not force:
+        raise ConfigError(
+            f"{out} exists already.", hint="Choose another name with --out, or --force."
+        )
+    write_text(out, audit_file(model, data, out.parent))
+    print(f"{out} is written. Read it, then: evenhand plan {out}")
+    return 0
+
+
+def plan(
+    audit: Annotated[Path, typer.Argument(help="Audit file.")],
+    mde: Annotated[
+        float | None, typer.Option(help="Effect that ought to be seen: how many texts it takes.")
+    ] = None,
+) -> int:
+    """Say what would run, what it would cost, and the smallest effect each probe could detect."""
+    from audit import config, console, planning
+    from audit.errors import ConfigError
+
+    if mde is not None and not 0 < mde < 1:
+        raise ConfigError(f"--mde must lie between 0 and 1, got {mde:g}.", hint="For example 0.05.")
+    read = config.read(audit)
+    prepared = planning.prepare(read, base=audit.parent, audit_file=audit.read_text("utf-8"))
+    rate, said = planning.speed(prepared, audit.parent / read.audit.out)
+    print(console.planned(prepared.plan, len(prepared.test.examples), rate, said, mde))
+    return 0
+
+
+def run(
+    audit: Annotated[Path, typer.Argument(help="Audit file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the audit.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Run an audit into a folder, or finish one that was interrupted there."""
+    from audit import config, console, judging, runner
+    from audit.files import write_text
+    from audit.report import render
+
+    read = config.read(audit)
+    folder = out or audit.parent / read.audit.out
+    with console.Display(quiet=quiet) as display:
+        result = runner.run(
+            read,
+            folder,
+            base=audit.parent,
+            audit_file=audit.read_text("utf-8"),
+            progress=display,
+        )
+    write_text(folder / "report.html", render(result))
+    print(console.verdicts(result))
+    print(console.summary(result))
+    print(f"Report: {folder / 'report.html'}")
+    return judging.exit_code(result)
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Training texts: CSV, TSV, JSONL or Parquet.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    dev: Annotated[Path | None, typer.Option(help="Texts for early stopping.")] = None,
+    text: Annotated[str, typer.Option(help="Column with the text.")] = "text",
+    label: Annotated[str, typer.Option(help="Column with the label.")] = "label",
+    encoder: Annotated[str, typer.Option(help="Folder, hub id, or 'packaged'.")] = "packaged",
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    learning_rate: Annotated[float, typer.Option()] = 2e-4,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    max_length: Annotated[int, typer.Option(min=8)] = 128,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings; more than one: an ensemble.")] = 1,
+    method: Annotated[str, typer.Option(help="full, lora, ia3 or prompt.")] = "full",
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches that make one step.")] = 1,
+    class_weights: Annotated[str, typer.Option(help="none or balanced.")] = "none",
+    label_smoothing: Annotated[float, typer.Option()] = 0.0,
+    dropout: Annotated[float | None, typer.Option(help="The encoder's own if not set.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, bf16, fp16 or fp32.")] = "auto",
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Experiment tracker of transformers; none if not set.")
+    ] = None,
+    lr_sweep: Annotated[
+        bool, typer.Option(help="Try three learning rates, keep the best.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="Read only so many training texts.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Fine-tune an encoder on a table of texts and labels."""
+    from audit.console import Display
+    from audit.setup import train_from_files
+
+    with Display(quiet=quiet) as display:
+        said = train_from_files(
+            data,
+            dev,
+            out,
+            text=text,
+            label=label,
+            limit=limit,
+            settings={
+                "encoder": encoder,
+                "epochs": epochs,
+                "learning_rate": learning_rate,
+                "batch_size": batch_size,
+                "max_length": max_length,
+                "seed": seed,
+                "seeds": seeds,
+                "method": method,
+                "accumulate": accumulate,
+                "class_weights": class_weights,
+                "label_smoothing": label_smoothing,
+                "dropout": dropout,
+                "precision": precision,
+                "report_to": report_to or [],
+            },
+            lr_sweep=lr_sweep,
+            on_progress=display.training,
+        )
+    print(said)
+    return 0
+
+
+def retrain(
+    audit: Annotated[Path, typer.Argument(help="Audit file with [train] and a train corpus.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the stages.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Augment what failed, train again, audit again on the same texts, compare."""
+    from audit import config, console
+    from audit.files import write_text
+    from audit.report import render
+    from audit.retrain import retrain as work
+
+    read = config.read(audit)
+    folder = out or audit.parent / f"{read.audit.out}-retrain"
+    with console.Display(quiet=quiet) as display:
+        result = work(read, folder, base=audit.parent, display=display)
+    write_text(folder / "report.html", render(result))
+    print(console.verdicts(result))
+    for sentence in result.comparison.words if result.comparison else ():
+        print(console.plain(sentence))
+    print(f"Report: {folder / 'report.html'}")
+    return 0

@@ -1,0 +1,67 @@
+"""Commands that show what is stored or installed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    result: Annotated[Path, typer.Argument(help="result.json or the folder of an audit.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+) -> int:
+    """Render a stored result as one HTML page. No model is loaded."""
+    from audit import store
+    from audit.files import write_text
+    from audit.report import render
+
+    read = store.read(result)
+    folder = result if result.is_dir() else result.parent
+    page = out or folder / "report.html"
+    write_text(page, render(read))
+    print(f"Report: {page}")
+    return 0
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(help="Folder of an audit.")],
+    after: Annotated[list[Path], typer.Argument(help="Folders of audits of the same texts.")],
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Measurement to rank by besides accuracy; a gap and robustness if none."),
+    ] = None,
+    lost: Annotated[
+        Path | None, typer.Option(help="JSON file for the texts right before and wrong after.")
+    ] = None,
+) -> int:
+    """Compare audits with the first, paired where texts match; say which none beats."""
+    from audit.files import write_text
+    from audit.showing import lost_json, side_by_side
+    from audit.standing import standing
+
+    found = standing([before, *after], objective or ())
+    print(side_by_side(found))
+    if lost is not None:
+        write_text(lost, lost_json(found))
+        print(f"Texts lost: {lost}")
+    return 0
+
+
+def probes(name: Annotated[str | None, typer.Argument(help="One probe.")] = None) -> int:
+    """List the probes, or show one probe's question, settings and source."""
+    from audit import catalogue, console
+
+    if name is None:
+        for known in sorted(catalogue.names()):
+            print(f"{known:14} {console.question(known)}")
+    else:
+        print(console.described(name))
+    return 0
+
+
+def doctor() -> int:
+    """Say what is installed, and what to do about what is not."""
+    from audit import console
+
+    print(console.installed())
+    return 0
