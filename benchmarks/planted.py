@@ -6,7 +6,7 @@ the generator's held-out stream. Audit samples of other fresh texts then have to
 fail its gate; and models of the same texts without any fault must raise few of these findings.
 
     python benchmarks/planted.py             20 heads on the frozen encoder, 3 fine-tuned models
-    python benchmarks/planted.py --tuned 0   the heads alone
+    python benchmarks/planted.py --tuned 0   the heads alone; --heads 0 the fine-tuned ones
     python benchmarks/planted.py --quick     4 heads, a small population; bars as printed
     python benchmarks/planted.py --sabotage  with --quick: each text counted four times; must fail
 
@@ -14,9 +14,11 @@ What was paid for is kept in --work, so that the long form resumes: about 165,00
 frozen encoder and as many through each fine-tuned model. The last line is JSON; the exit status is
 1 where a bar is not met.
 
-Audit samples of the heads are drawn anew for each head from one pool, so that features are paid for
-once; two heads share some texts, and the exact interval printed reckons as if they did not. The
-quick form has one small population, whose mean is the truth, and draws from it with replacement.
+Every audit goes through `runner.run` and an audit file, as a user's does: planned, run, judged and
+stored. Audit samples of the heads are drawn anew for each head from one pool, so that features are
+paid for once; two heads share some texts, and the exact interval printed reckons as if they did not.
+The quick form has one small population, whose mean is the truth, and draws from it with replacement;
+the copies of one text are given the same slips there, so that they are paid for once.
 """
 
 import argparse
@@ -34,15 +36,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import probes.swaps
-from audit import gates, sample, stats, swapping
+from audit import config, gates, planning, runner, sample, stats, swapping
 from audit.bench import Bench
-from audit.cache import DiskCache, Memory
-from audit.catalogue import make
-from audit.decision import make as decision
-from audit.resources import Resources
-from audit.scorer import Scorer
 from audit.seeding import stream
-from audit.types import Corpus, Estimate, Gate, Measurement, PlannedProbe, ProbeRun
+from audit.types import AuditResult, Corpus, Estimate
 from benchmarks.frozen import Features, Head, Recorder, fine_tuned
 
 FAULTS: Mapping[str, tuple[str, ...]] = {
@@ -124,12 +121,14 @@ def main() -> int:
     parser.add_argument("--sabotage", action="store_true", help="intervals too narrow; must fail")
     parser.add_argument("--work", type=Path, help="keep features, models and scores here")
     parser.add_argument("--truth", type=int, help="held-out texts behind the truth")
+    parser.add_argument("--heads", type=int, help="heads on the frozen encoder")
     parser.add_argument("--tuned", type=int, help="fine-tuned models")
     said = parser.parse_args()
     sizes = QUICK if said.quick else LONG
     sizes = replace(
         sizes,
         truth=said.truth or sizes.truth,
+        heads=sizes.heads if said.heads is None else said.heads,
         tuned=sizes.tuned if said.tuned is None else said.tuned,
     )
     with tempfile.TemporaryDirectory() as scratch:
@@ -141,17 +140,21 @@ def main() -> int:
 def benchmark(work: Path, sizes: Sizes, *, quick: bool, sabotage: bool) -> int:
     clock = time.perf_counter()
     features = Features(work)
-    features.load()
+    if sizes.heads:
+        features.load()
     probes.swaps.find = _find_once
+    if quick:
+        planning.Bench = Steady
     print(f"imports and encoder {time.perf_counter() - clock:.0f} s", flush=True)
     asked = PROBES[:3] if quick else PROBES
     population = fresh(0, sizes.truth)
     pool = population if quick else fresh(sizes.truth, sizes.audits * sizes.n)
     people = sample.drafts(SEED, sizes.pool, stream_name="train")
-    recorder = Recorder()
-    for corpus in (population, pool):
-        audited(recorder, corpus, asked, "head")
-    features.pay([*recorder.texts, *map(sample.render, people)])
+    if sizes.heads:
+        recorder = Recorder()
+        for corpus in (population, pool):
+            audited(recorder, corpus, asked, "head", work)
+        features.pay([*recorder.texts, *map(sample.render, people)])
     print(f"{features.paid:,} texts encoded, {time.perf_counter() - clock:.0f} s", flush=True)
 
     wide = 0.5 if sabotage else 1.0
@@ -161,25 +164,22 @@ def benchmark(work: Path, sizes: Sizes, *, quick: bool, sabotage: bool) -> int:
         mine = [replace(people[int(k)], id=f"{i}-{j}") for j, k in enumerate(drawn)]
         audits = samples(pool, sizes, i, again=quick)
         planted = Head(features, labelled(mine, sample.PLANTED), f"planted-{i}")
-        truth = truths(audited(planted, population, asked, "head")[1])
-        trial(planted, truth, audits, asked, "head", wide, heads)
+        truth = truths(audited(planted, population, asked, "head", work))
+        trial(planted, truth, audits, asked, "head", wide, heads, work)
         if i < 3:
             print(f"true effects, head {i}: {told(truth)}", flush=True)
         clean = Head(features, labelled(mine, sample.CLEAN), f"clean-{i}")
-        fails = failed(*audited(clean, audits[0], asked, "head"), "head")
+        fails = failed(audited(clean, audits[0], asked, "head", work))
         alarms.append(bool(fails))
         if fails:
             print(f"    finding with nothing planted, head {i}: {', '.join(sorted(fails))}")
     tuned = Tally()
-    if sizes.tuned:
-        memory = DiskCache(work / "scores.db")
-        for i in range(sizes.tuned):
-            classifier = fine_tuned(work, i)
-            audits = samples(pool, sizes, sizes.heads + i, again=quick)
-            truth = truths(audited(classifier, population, asked, "tuned", memory)[1])
-            print(f"true effects, fine-tuned model {i}: {told(truth)}", flush=True)
-            trial(classifier, truth, audits, asked, "tuned", wide, tuned, memory)
-        memory.close()
+    for i in range(sizes.tuned):
+        classifier = fine_tuned(work, i)
+        audits = samples(pool, sizes, sizes.heads + i, again=quick)
+        truth = truths(audited(classifier, population, asked, "tuned", work))
+        print(f"true effects, fine-tuned model {i}: {told(truth)}", flush=True)
+        trial(classifier, truth, audits, asked, "tuned", wide, tuned, work)
     print(
         f"{sizes.heads} heads, {sizes.tuned} fine-tuned models, {sizes.audits} audit samples of "
         f"{sizes.n}; truth over {sizes.truth:,} texts"
@@ -214,7 +214,7 @@ def conclude(heads: Tally, tuned: Tally, alarms: Sequence[bool], clock: float) -
             "found": [fk, fn],
             "found_at_twice": [sum(plain), len(plain)],
         }
-    most = max(1, round(ALARMS * len(alarms)))
+    most = max(1, round(ALARMS * len(alarms))) if alarms else 0
     print(
         f"models with nothing planted that raised a finding: {sum(alarms)} of {len(alarms)} "
         f"(at most {most})"
@@ -224,7 +224,7 @@ def conclude(heads: Tally, tuned: Tally, alarms: Sequence[bool], clock: float) -
         f"{time.perf_counter() - clock:.0f} s; bars: coverage {COVERAGE} and power {POWER} within "
         "their exact intervals, every fault at twice the detectable effect"
     )
-    k, n = said["heads"]["covered"]
+    k, n = said["heads" if "heads" in said else "tuned"]["covered"]
     line = {
         "benchmark": "planted",
         "figure": round(k / n, 4),
@@ -245,12 +245,12 @@ def trial(
     kind: str,
     wide: float,
     tally: Tally,
-    memory: Memory | None = None,
+    work: Path,
 ) -> None:
     """Audit each sample with one model and count what its intervals and verdicts said."""
     for corpus in audits:
-        planned, runs = audited(classifier, corpus, asked, kind, memory)
-        found, fails = estimates(runs), failed(planned, runs, kind)
+        result = audited(classifier, corpus, asked, kind, work)
+        found, fails = estimates(result), failed(result)
         for fault, names in FAULTS.items():
             for position, name in enumerate(names):
                 if name not in found or name not in truth:
@@ -277,46 +277,55 @@ def audited(
     corpus: Corpus,
     asked: Sequence[tuple[str, dict[str, Any]]],
     kind: str,
-    memory: Memory | None = None,
-) -> tuple[list[PlannedProbe], list[ProbeRun]]:
-    """Plan and run the probes `asked` for on a bench, as the runner does."""
-    scorer = Scorer(classifier, memory=memory)
-    rule = decision(classifier.labels, (sample.FAVOURABLE,))
-    planned, runs = [], []
+    work: Path,
+) -> AuditResult:
+    """Run one audit by an audit file, in a folder of its own; fine-tuned models keep their scores."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "audit.toml"
+        file.write_text(audit_file(corpus, asked, kind, work), "utf-8")
+        return runner.run(
+            config.read(file),
+            Path(folder) / "out",
+            classifier=classifier,
+            corpora={"test": corpus},
+        )
+
+
+def audit_file(
+    corpus: Corpus, asked: Sequence[tuple[str, dict[str, Any]]], kind: str, work: Path
+) -> str:
+    """Return the audit file a user would write: the probes, and a gate for each fault they show."""
+    lines = [
+        "[audit]",
+        f"seed = {SEED}",
+        *([f"cache = {json.dumps(str(work.resolve() / 'scores.db'))}"] if kind == "tuned" else ()),
+        '[model]\npath = "given by the benchmark"',
+        f"[decision]\nfavourable = [{json.dumps(sample.FAVOURABLE)}]",
+        '[corpora.test]\npath = "given by the benchmark"',
+    ]
     for name, params in asked:
-        probe = make(name, params)
-        bench = Steady(
-            probe=name,
-            corpus=corpus,
-            scorer=scorer,
-            decision=rule,
-            resources=Resources(),
-            seed=SEED,
-        )
-        plan = probe.plan(bench)
-        shared: dict[str, Any] = {"probe": name, "version": probe.version, "params": params}
-        planned.append(
-            PlannedProbe(**shared, units=plan.units, queries=plan.queries, measurements=plan.claims)
-        )
-        found = tuple(f for f in probe.run(bench) if isinstance(f, Measurement))
-        runs.append(ProbeRun(**shared, measurements=found))
-    return planned, runs
+        lines += ["[[probe]]", f"name = {json.dumps(name)}"]
+        lines += [f"{key} = {_toml(value)}" for key, value in params.items()]
+    for name in (one for names in FAULTS.values() for one in names):
+        if gates.split(name)[0].split(".")[0] not in {probe for probe, _ in asked}:
+            continue
+        metric, where = gates.split(name)
+        limit = _limit(name, kind)
+        lines += ["[[gate]]", f"metric = {json.dumps(metric)}", f"where = {_toml(where)}"]
+        lines.append(f"at_most = {limit}")
+        lines += [f"at_least = {-limit}"] if metric.endswith("_gap") else []
+    return "\n".join(lines)
 
 
-def failed(planned: Sequence[PlannedProbe], runs: Sequence[ProbeRun], kind: str) -> set[str]:
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(v)}" for key, v in value.items()) + " }"
+    return json.dumps(value)
+
+
+def failed(result: AuditResult) -> set[str]:
     """Return the measurements whose gate failed."""
-    measured = {name for p in planned for name in p.measurements}
-    wanted = []
-    for names in FAULTS.values():
-        for name in names:
-            if name not in measured:
-                continue
-            metric, where = gates.split(name)
-            limit = _limit(name, kind)
-            least = -limit if metric.endswith("_gap") else None
-            wanted.append(Gate(metric=metric, where=where, at_most=limit, at_least=least))
-    verdicts = gates.judge(gates.expand(wanted, planned), runs)
-    return {v.claim.measurement for v in verdicts if v.status == "fail"}
+    return {v.claim.measurement for v in result.verdicts if v.status == "fail"}
 
 
 def _limit(name: str, kind: str) -> float:
@@ -325,14 +334,17 @@ def _limit(name: str, kind: str) -> float:
     return SWAPS if name.startswith("swaps") else RATES
 
 
-def estimates(runs: Sequence[ProbeRun]) -> dict[str, Estimate]:
+def estimates(result: AuditResult) -> dict[str, Estimate]:
     return {
-        m.id: m.value for run in runs for m in run.measurements if isinstance(m.value, Estimate)
+        m.id: m.value
+        for run in result.runs
+        for m in run.measurements
+        if isinstance(m.value, Estimate)
     }
 
 
-def truths(runs: Sequence[ProbeRun]) -> dict[str, float]:
-    return {name: e.value for name, e in estimates(runs).items()}
+def truths(result: AuditResult) -> dict[str, float]:
+    return {name: e.value for name, e in estimates(result).items()}
 
 
 def told(truth: Mapping[str, float]) -> str:
@@ -361,6 +373,8 @@ def samples(pool: Corpus, sizes: Sizes, model: int, *, again: bool) -> list[Corp
             name="test",
             examples=tuple(
                 replace(pool.examples[int(k)], id=f"{pool.examples[int(k)].id}~{j}")
+                if again
+                else pool.examples[int(k)]
                 for j, k in enumerate(part)
             ),
         )
