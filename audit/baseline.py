@@ -56,6 +56,7 @@ class Baseline:
     result: AuditResult
     units: Table
     cases: Table
+    influences: Table
 
 
 def save(folder: Path, to: Path) -> AuditResult:
@@ -74,12 +75,16 @@ def save(folder: Path, to: Path) -> AuditResult:
         at = Path(temporary)
         shutil.copyfile(folder / store.UNITS, at / store.UNITS)
         _write_cases(at / store.CASES, cases)
+        kept = [store.UNITS, store.CASES]
+        if (folder / store.INFLUENCE).exists():
+            shutil.copyfile(folder / store.INFLUENCE, at / store.INFLUENCE)
+            kept.append(store.INFLUENCE)
         bare = replace(
             result,
             runs=tuple(replace(run, cases=()) for run in result.runs if run.probe != PROBE),
             findings=(),
             comparison=None,
-            files={name: file_digest(at / name) for name in (store.UNITS, store.CASES)},
+            files={name: file_digest(at / name) for name in kept},
         )
         write_text(at / store.RESULT, write_json(bare))
         _move(at, to)
@@ -106,6 +111,7 @@ def load(path: Path) -> Baseline | None:
             result=result,
             units=store.read_table(folder, store.UNITS),
             cases=store.read_table(folder, store.CASES),
+            influences=store.read_influences(folder),
         )
 
 
@@ -148,7 +154,11 @@ def refuse_unlike(baseline: Baseline, plan: Plan, corpora: Mapping[str, str]) ->
 
 
 def held_against(
-    result: AuditResult, baseline: Baseline | None, units: Table, cases: Table
+    result: AuditResult,
+    baseline: Baseline | None,
+    units: Table,
+    cases: Table,
+    influences: Table | None = None,
 ) -> AuditResult:
     """Return `result` with the worsening behind each of its claims against a baseline.
 
@@ -173,7 +183,11 @@ def held_against(
     refuse_unlike(baseline, result.plan, {c.name: c.sha256 for c in result.provenance.corpora})
     bare = replace(result, runs=runs)
     said = compare.compare(
-        baseline.result, bare, units=(baseline.units, units), cases=(baseline.cases, cases)
+        baseline.result,
+        bare,
+        units=(baseline.units, units),
+        cases=(baseline.cases, cases),
+        influences=(baseline.influences, influences or {}),
     )
     changes = {c.measurement: c for c in said.changes}
     measured = {m.id: m for run in runs for m in run.measurements}
@@ -315,7 +329,8 @@ def _opened(path: Path) -> Iterator[Path]:
         folder = Path(temporary)
         try:
             with zipfile.ZipFile(path) as archive:
-                for name in (store.RESULT, store.UNITS, store.CASES):
+                there = {store.INFLUENCE} & set(archive.namelist())
+                for name in (store.RESULT, store.UNITS, store.CASES, *there):
                     # By name, one by one: an archive may hold paths that lead elsewhere.
                     (folder / name).write_bytes(archive.read(name))
         except (OSError, KeyError, zipfile.BadZipFile) as problem:

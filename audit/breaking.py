@@ -97,7 +97,7 @@ class Breaking:
             )
         ended = "share of searches that ended by themselves"
         success = self._rate(
-            "attack_success_rate", where, ended, words, "success", _unended, budget, few
+            "attack_success_rate", where, ended, words, "success", unended, budget, few
         )
         yield success
         if self.filters:
@@ -109,7 +109,7 @@ class Breaking:
             ]
             place = {**where, "filters": self.filters}
             yield self._rate(
-                "valid_success_rate", place, ended, kept, "success", _unended, budget, few or bad
+                "valid_success_rate", place, ended, kept, "success", unended, budget, few or bad
             )
         if self.rated is not None:
             valid, rated = ratings_for(self.rated, samples)
@@ -124,10 +124,10 @@ class Breaking:
             )
         share = "share of attacked texts"
         broken = "broken_within_budget"
-        yield self._rate(broken, where, share, words, "success", _unattacked, budget)
+        yield self._rate(broken, where, share, words, "success", unattacked, budget)
         if labelled(self.bench):
             for metric, hit in zip(_WITH_LABELS, ("right", "failed"), strict=True):
-                yield self._rate(metric, where, "share of texts", words, hit, _unmeasured, budget)
+                yield self._rate(metric, where, "share of texts", words, hit, unmeasured, budget)
         yield from self._curves(where, ends, words, budget)
         for one in self.groups:
             yield self._group(where, one, words, budget)
@@ -137,14 +137,14 @@ class Breaking:
         self, recipes: Sequence[str], ends: Sequence[Sequence[End]], budget: str
     ) -> Measurement:
         """Return the share of texts that at least one recipe breaks: a union, text by text."""
-        words = [_worst([word(end) for end in row]) for row in zip(*ends, strict=True)]
+        words = [worst_of([word(end) for end in row]) for row in zip(*ends, strict=True)]
         return self._rate(
             "worst_case_broken",
             {**self.aim, **_several(recipes)},
             "share of attacked texts",
             words,
             "success",
-            _unattacked,
+            unattacked,
             budget,
         )
 
@@ -163,7 +163,8 @@ class Breaking:
                 left_out=(Skip(reason="not run", count=n),) if n else (),
             )
 
-    def _examples(self) -> list[Example]:
+    def examples(self) -> list[Example]:
+        """Return the texts that were to be attacked."""
         return [self.bench.corpus.examples[i] for i in self.drawn]
 
     def _rate(
@@ -177,7 +178,7 @@ class Breaking:
         budget: str,
         instead: Absent | None = None,
     ) -> Measurement:
-        examples = self._examples()
+        examples = self.examples()
         why = [out(e, w) for e, w in zip(examples, words, strict=True)]
         used = [i for i, reason in enumerate(why) if not reason]
         hits = np.array(
@@ -189,8 +190,8 @@ class Breaking:
     def _curves(
         self, where: Mapping[str, str], ends: Sequence[End], words: Sequence[str], budget: str
     ) -> Iterator[Measurement]:
-        examples, level = self._examples(), self.bench.level
-        why = [_unattacked(e, w) for e, w in zip(examples, words, strict=True)]
+        examples, level = self.examples(), self.bench.level
+        why = [unattacked(e, w) for e, w in zip(examples, words, strict=True)]
         kept = [
             (end, e.cluster)
             for end, e, reason in zip(ends, examples, why, strict=True)
@@ -198,8 +199,8 @@ class Breaking:
         ]
         found = [end.outcome == "success" for end, _ in kept]
         clusters = [cluster for _, cluster in kept]
-        by_queries = [_cost(end, end.queries) for end, _ in kept]
-        by_edits = [_cost(end, end.edits / max(1, end.words)) for end, _ in kept]
+        by_queries = [cost(end, end.queries) for end, _ in kept]
+        by_edits = [cost(end, end.edits / max(1, end.words)) for end, _ in kept]
         for at in self.budgets:
             value = found_by(by_queries, found, at, clusters, level=level)
             place = {**where, "budget": str(at)}
@@ -214,8 +215,8 @@ class Breaking:
     def _group(
         self, where: Mapping[str, str], one: Identity, words: Sequence[str], budget: str
     ) -> Measurement:
-        examples = self._examples()
-        why = self._within(one, words, whole=False)
+        examples = self.examples()
+        why = self.within(one, words, whole=False)
         used = [i for i, reason in enumerate(why) if not reason]
         hits = np.array([words[i] == "success" for i in used], dtype=bool)
         value = self._few(len(used)) or _share(
@@ -228,8 +229,8 @@ class Breaking:
     def _gap(
         self, where: Mapping[str, str], one: Identity, words: Sequence[str], budget: str
     ) -> Measurement:
-        examples, level = self._examples(), self.bench.level
-        why = self._within(one, words, whole=True)
+        examples, level = self.examples(), self.bench.level
+        why = self.within(one, words, whole=True)
         used = [i for i, reason in enumerate(why) if not reason]
         hits = np.array([words[i] == "success" for i in used], dtype=bool)
         mine = np.array([one.member[self.drawn[i]] for i in used], dtype=bool)
@@ -246,11 +247,11 @@ class Breaking:
         unit = "difference in the share of attacked texts"
         return self._fact("broken_gap", place, value, unit, why, budget)
 
-    def _within(self, one: Identity, words: Sequence[str], *, whole: bool) -> list[str]:
+    def within(self, one: Identity, words: Sequence[str], *, whole: bool) -> list[str]:
         """Return why each drawn text is left out of a group, or of the group and its rest."""
         why = []
-        for position, e, w in zip(self.drawn, self._examples(), words, strict=True):
-            reason = _unattacked(e, w)
+        for position, e, w in zip(self.drawn, self.examples(), words, strict=True):
+            reason = unattacked(e, w)
             if not reason and not one.known[position]:
                 reason = one.unknown
             if not reason and not whole and not one.member[position]:
@@ -321,24 +322,28 @@ def word(end: End) -> str:
     return f"search failed ({end})" if isinstance(end, Failure) else end.outcome
 
 
-def _unended(e: Example, w: str) -> str:
+def unended(e: Example, w: str) -> str:
+    """Why a search says nothing of how searches end."""
     return "" if w in ("success", "failed") else w
 
 
-def _unattacked(e: Example, w: str) -> str:
-    return "" if w == "censored" else _unended(e, w)
+def unattacked(e: Example, w: str) -> str:
+    """Why a text is not among those attacked."""
+    return "" if w == "censored" else unended(e, w)
 
 
-def _unmeasured(e: Example, w: str) -> str:
-    return "no label" if e.label is None else "" if w == "wrong" else _unattacked(e, w)
+def unmeasured(e: Example, w: str) -> str:
+    """Why a text is not among those with a label whose end is known."""
+    return "no label" if e.label is None else "" if w == "wrong" else unattacked(e, w)
 
 
-def _cost(end: Found, reached: float) -> float:
+def cost(end: Found, reached: float) -> float:
+    """Return what a search cost, for `survival.found_by`."""
     # A whole search that found nothing would find nothing at any cost.
     return NEVER if end.outcome == "failed" else float(reached)
 
 
-def _worst(words: Sequence[str]) -> str:
+def worst_of(words: Sequence[str]) -> str:
     """Return how a text fared over all recipes; a crash hides whether it would have held."""
     if "success" in words:
         return "success"

@@ -43,7 +43,8 @@ def rejudged(
             )
         folder = result if result.is_dir() else result.parent
         tables = store.read_table(folder, store.UNITS), store.read_table(folder, store.CASES)
-        read = yardstick.held_against(read, held, *tables)
+        told = store.read_influences(folder)
+        read = yardstick.held_against(read, held, *tables, told)
     elif asked and not any(run.probe == yardstick.PROBE for run in read.runs):
         read = yardstick.held_against(read, None, {}, {})
     return judging.judged(read)

@@ -11,13 +11,17 @@ import numpy as np
 from audit import pairing, stats, store
 from audit.intervals import for_judging, p_beyond
 from audit.metrics import Rate
-from audit.pairing import UNPAIRED, Table, Texts, Trials
+from audit.moved import Moved
+from audit.moved import change as paired_by_influence
+from audit.moved import influences as read_influences
+from audit.pairing import UNMOVED, UNPAIRED, Table, Texts, Trials
 from audit.types import (
     Absent,
     AuditResult,
     Change,
     Comparison,
     Estimate,
+    Means,
     Measurement,
     Pairs,
     measurement_id,
@@ -48,6 +52,7 @@ def compare_folders(before: Path, after: Path, *, margin: float = MARGIN) -> Com
         store.read(after),
         units=(store.read_table(before, store.UNITS), store.read_table(after, store.UNITS)),
         cases=(store.read_table(before, store.CASES), store.read_table(after, store.CASES)),
+        influences=(store.read_influences(before), store.read_influences(after)),
         margin=margin,
     )
 
@@ -58,12 +63,14 @@ def compare(
     *,
     units: tuple[Table, Table],
     cases: tuple[Table, Table],
+    influences: tuple[Table, Table] = ({}, {}),
     margin: float = MARGIN,
 ) -> Comparison:
     """Compare two audits, paired on the texts that are in both.
 
     Accuracy, selection, rates by group and their gaps are paired from the units; flip rates and
-    score shifts from the cases, where these hold every text. What cannot be paired gets the widest
+    score shifts from the cases, where these hold every text; means, gaps and curves of the probes
+    from the influences. What cannot be paired gets the widest
     interval that any dependence between the audits allows; `Estimate.method` is then ``unpaired``.
     A change is called better or worse when its p-value, Holm-adjusted over all changes that have a
     better direction, is at most 1 - level.
@@ -73,6 +80,7 @@ def compare(
         after: Another of the same texts.
         units: ``units.parquet`` of both, as columns.
         cases: ``cases.parquet`` of both.
+        influences: ``influence.parquet`` of both; without them fewer numbers are paired.
         margin: Loss of accuracy that counts as none (non-inferiority).
 
     Raises:
@@ -83,12 +91,13 @@ def compare(
     changes = [*_of_units(texts, level)]
     said = {c.measurement for c in changes}
     told = pairing.trials(cases[0]), pairing.trials(cases[1])
+    moved = read_influences(influences[0]), read_influences(influences[1])
     there = _measured(after)
     for name, m in _measured(before).items():
         # Rates of whole groups are said already, under the name of the rate alone.
         if name not in there or not better_of(m.metric) or _plain(m) in said:
             continue
-        changes.append(_change(m, there[name], texts, told, level))
+        changes.append(_change(m, there[name], texts, told, moved, level))
     changes = _judged(changes, 1 - level)
     return Comparison(
         before=before.provenance.model,
@@ -161,6 +170,7 @@ def _change(
     after: Measurement,
     texts: Texts,
     told: tuple[Mapping[str, Trials], Mapping[str, Trials]],
+    moved: tuple[Mapping[str, Moved], Mapping[str, Moved]],
     level: float,
 ) -> Change:
     one, other = before.value, after.value
@@ -176,6 +186,10 @@ def _change(
         if difference is None:
             difference = pairing.trials_change(
                 texts, (before, told[0]), (after, told[1]), level=level
+            )
+        if difference is None and all(before.id in some for some in moved):
+            difference = paired_by_influence(
+                (one, moved[0][before.id]), (other, moved[1][before.id]), level=level
             )
         if difference is None:
             difference = pairing.unpaired(one, other, level=level)
@@ -230,13 +244,22 @@ def _verdict(
     d, before, after = change.difference, change.before, change.after
     if isinstance(d, Absent) or isinstance(before, Absent) or isinstance(after, Absent):
         return "not_estimable"
-    if isinstance(d.basis, Pairs) and d.basis.b == d.basis.c == 0:
+    if _still(d):
         return "unchanged"
     if not shown or not change.better:
         return "undecided"
     if change.better == "nearer_zero":
         return "better" if d.value * (before.value + after.value) < 0 else "worse"
     return "better" if (d.value > 0) == (change.better == "higher") else "worse"
+
+
+def _still(d: Estimate) -> bool:
+    """Return whether not a single text changed."""
+    if isinstance(d.basis, Pairs):
+        return d.basis.b == d.basis.c == 0
+    return d.method == UNMOVED or (
+        isinstance(d.basis, Means) and d.basis.mean == 0 and d.basis.se == 0
+    )
 
 
 def better_of(metric: str) -> Better:

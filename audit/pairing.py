@@ -12,6 +12,7 @@ from audit import stats
 from audit.errors import ResultError
 from audit.intervals import interval_of
 from audit.metrics import RATES, Bools, Outcome, Rate
+from audit.moved import of_changes, repeats
 from audit.types import Absent, Decision, Estimate, Floats, Means, Measurement, measurement_id
 
 Table = Mapping[str, Sequence[Any]]
@@ -19,6 +20,7 @@ Table = Mapping[str, Sequence[Any]]
 
 UNPAIRED = "unpaired"
 """Method of a difference whose interval holds however the two audits hang together."""
+UNMOVED = "paired by group, no text changed"
 REST = "rest"
 _ONE_SIGMA = 0.6826894921370859
 
@@ -95,7 +97,7 @@ def rate_change(texts: Texts, rate: Rate, mine: Bools, *, level: float) -> Estim
     """
     some = mine & texts.over(rate)
     clusters = [c for c, kept in zip(texts.clusters, some, strict=True) if kept]
-    return _of_changes(texts.change(rate)[some], clusters, level)
+    return of_changes(texts.change(rate)[some], clusters, level)
 
 
 def gap_change(
@@ -106,7 +108,7 @@ def gap_change(
     Each side's change is paired within its texts; the sides are independent unless texts of both
     share a cluster.
     """
-    if _repeats(texts.clusters):
+    if repeats(texts.clusters):
         some = (mine | rest) & texts.over(rate)
         clusters = [c for c, kept in zip(texts.clusters, some, strict=True) if kept]
         value = stats.difference_of_means(
@@ -118,11 +120,12 @@ def gap_change(
     other = rate_change(texts, rate, rest, level=level)
     if isinstance(one, Absent) or isinstance(other, Absent):
         return one if isinstance(one, Absent) else other
+    some = (mine | rest) & texts.over(rate)
     return _normal(
         one.value - other.value,
         hypot(_error(one), _error(other)),
         min(one.n, other.n),
-        "paired by group",
+        "paired by group" if texts.change(rate)[some].any() else UNMOVED,
         level,
     )
 
@@ -205,7 +208,7 @@ def trials_change(
         return None
     asked = [(i, c) for i, c in zip(texts.ids, texts.clusters, strict=True) if i in one]
     change = np.array([other[i] - one[i] for i, _ in asked])
-    return _of_changes(change, [c for _, c in asked], level)
+    return of_changes(change, [c for _, c in asked], level)
 
 
 def unpaired(before: Estimate, after: Estimate, *, level: float) -> Estimate:
@@ -225,18 +228,6 @@ def total(before: Estimate, after: Estimate, *, level: float) -> Estimate:
     se = _error(before) + _error(after)
     value = after.value + before.value
     return _normal(value, se, min(before.n, after.n), UNPAIRED, level)
-
-
-def _of_changes(change: Floats, clusters: Sequence[str | None], level: float) -> Estimate | Absent:
-    if _repeats(clusters) or not np.isin(change, (-1.0, 0.0, 1.0)).all():
-        return stats.mean(change, clusters, low=-1.0, high=1.0, level=level)
-    up, down = int((change > 0).sum()), int((change < 0).sum())
-    return stats.paired_difference(len(change), up, down, level=level)
-
-
-def _repeats(clusters: Sequence[str | None]) -> bool:
-    named = [c for c in clusters if c is not None]
-    return len(set(named)) < len(named)
 
 
 def _normal(value: float, se: float, n: int, method: str, level: float) -> Estimate:

@@ -7,6 +7,7 @@ import numpy as np
 from audit import stats
 from audit.bench import Bench
 from audit.decision import correct, decided_at
+from audit.influence import of_mean
 from audit.types import Absent, Cases, Estimate, Example, Fact, Measurement, Skip, Text
 
 Pair = tuple[Example, Text]
@@ -90,8 +91,10 @@ def measure(
         more = (Skip(reason="no true label", count=unlabelled),) if unlabelled else ()
         theirs = [clusters[int(i)] for i in known]
         found = {"accuracy_drop": net(right, still, theirs, level=level)}
+        yield of_mean(bench.id("accuracy_drop", where), chosen, right.astype(float) - still)
         if points > 1:
             found["accuracy"] = share(still, theirs, level=level)
+            yield of_mean(bench.id("accuracy", where), chosen, still)
         for metric, value in found.items():
             yield Measurement(
                 id=bench.id(metric, where),

@@ -32,6 +32,7 @@ from audit.types import (
     Cases,
     Corpus,
     CorpusInfo,
+    Influence,
     Measurement,
     PlannedProbe,
     ProbeCost,
@@ -163,7 +164,8 @@ def run(
         shutil.copyfile(units, out / f".{store.UNITS}")
         os.replace(out / f".{store.UNITS}", out / store.UNITS)
         if any(c.against == "baseline" for c in result.plan.claims):
-            tables = store.read_table(out, store.UNITS), store.joined(parts)
+            told = store.joined([store.influence_part(part) for part in parts])
+            tables = store.read_table(out, store.UNITS), store.joined(parts), told
             result = baseline.held_against(result, held, *tables)
         return store.write(out, judging.judged(result), parts)
 
@@ -224,7 +226,7 @@ def _one(
     key = unit_key(probe, prepared)
     part = out / "parts" / f"cases-{key[:24]}.parquet"
     kept = journal.get("unit", key)
-    if kept is not None and part.exists() and file_digest(part) == kept["part"]:
+    if kept is not None and _there(part, kept):
         try:
             one = read_plain(ProbeRun, kept["run"], error=ResultError, at="journal")
             return one, replace(_no_cost(probe), from_journal=True), part
@@ -234,7 +236,7 @@ def _one(
     bench = replace(bench, progress=lambda done, total: progress.units(i, done, total))
     scorer, clock = prepared.scorer, perf_counter()
     queries, forwards = scorer.queries, scorer.forwards
-    one, cases = _facts(probe, bench, planned)
+    one, cases, influences = _facts(probe, bench, planned)
     cost = ProbeCost(
         probe=probe.name,
         queries=scorer.queries - queries,
@@ -244,6 +246,8 @@ def _one(
     if one.not_run:
         return one, cost, None
     total = store.write_cases(part, cases)
+    beside = store.influence_part(part)
+    store.write_influences(beside, influences)
     one = replace(
         one,
         cases=store.shown(cases, prepared.plan.seed),
@@ -252,14 +256,24 @@ def _one(
     )
     if not one.error:
         # A crash is not kept: the next run tries again.
-        journal.add("unit", key, {"run": _plain(one), "part": one.cases_sha256})
+        data = {"run": _plain(one), "part": one.cases_sha256, "influence": file_digest(beside)}
+        journal.add("unit", key, data)
     return one, cost, part
 
 
-def _facts(probe: Probe, bench: Bench, planned: PlannedProbe) -> tuple[ProbeRun, list[Cases]]:
+def _there(part: Path, kept: Mapping[str, Any]) -> bool:
+    """Return whether the tables of a finished probe are the ones that were written."""
+    wanted = ((part, "part"), (store.influence_part(part), "influence"))
+    return all(path.exists() and file_digest(path) == kept.get(name) for path, name in wanted)
+
+
+def _facts(
+    probe: Probe, bench: Bench, planned: PlannedProbe
+) -> tuple[ProbeRun, list[Cases], list[Influence]]:
     measurements: list[Measurement] = []
     skips: list[Skip] = []
     cases: list[Cases] = []
+    influences: list[Influence] = []
     error, not_run, hint = "", "", ""
     try:
         # Collected one by one: what a probe said before it failed is still evidence.
@@ -270,6 +284,8 @@ def _facts(probe: Probe, bench: Bench, planned: PlannedProbe) -> tuple[ProbeRun,
                 cases.append(fact)
             elif isinstance(fact, Case):
                 cases.append(_as_cases(fact))
+            elif isinstance(fact, Influence):
+                influences.append(fact)
             elif fact.count:
                 skips.append(fact)
     except Unsupported as reason:
@@ -279,7 +295,7 @@ def _facts(probe: Probe, bench: Bench, planned: PlannedProbe) -> tuple[ProbeRun,
     except Exception as bug:
         error = f"{type(bug).__name__}: {bug}"
     if not_run and not measurements:
-        return _not_run(planned, not_run, hint), []
+        return _not_run(planned, not_run, hint), [], []
     return (
         ProbeRun(
             probe=probe.name,
@@ -290,6 +306,7 @@ def _facts(probe: Probe, bench: Bench, planned: PlannedProbe) -> tuple[ProbeRun,
             error=error or not_run,
         ),
         cases,
+        influences,
     )
 
 

@@ -76,9 +76,10 @@ def standing(folders: Sequence[Path], objectives: Sequence[str] = ()) -> Standin
     results = [store.read(folder) for folder in folders]
     units = [store.read_table(folder, store.UNITS) for folder in folders]
     cases = [store.read_table(folder, store.CASES) for folder in folders]
+    moved = [store.read_influences(folder) for folder in folders]
     comparisons = tuple(
-        compare(results[0], r, units=(units[0], u), cases=(cases[0], c))
-        for r, u, c in zip(results[1:], units[1:], cases[1:], strict=True)
+        compare(results[0], r, units=(units[0], u), cases=(cases[0], c), influences=(moved[0], m))
+        for r, u, c, m in zip(results[1:], units[1:], cases[1:], moved[1:], strict=True)
     )
     values = [_values(result) for result in results]
     for table, comparison in zip(values[1:], comparisons, strict=True):

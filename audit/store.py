@@ -15,9 +15,10 @@ from audit.decision import Decided, correct, decided_at
 from audit.errors import DataError, ResultError
 from audit.files import write_atomically, write_text
 from audit.seeding import stream
-from audit.types import AuditResult, Case, Cases, Corpus, Decision, Floats
+from audit.types import AuditResult, Case, Cases, Corpus, Decision, Floats, Influence
 
 RESULT, UNITS, CASES = "result.json", "units.parquet", "cases.parquet"
+INFLUENCE = "influence.parquet"
 SHOWN = 10
 """Cases per measurement shown for their size, and as many drawn at random."""
 
@@ -28,7 +29,8 @@ def write(folder: Path, result: AuditResult, parts: Sequence[Path]) -> AuditResu
     Args:
         folder: Folder of the audit, which holds ``units.parquet`` already.
         result: The result, without the digests of the files beside it.
-        parts: Parquet parts of the cases, in the order of the probes.
+        parts: Parquet parts of the cases, in the order of the probes; that of the influences
+            stands beside each.
 
     Returns:
         The result with those digests.
@@ -36,11 +38,12 @@ def write(folder: Path, result: AuditResult, parts: Sequence[Path]) -> AuditResu
     Raises:
         AuditError: If the disk is full; an earlier result stays as it was.
     """
-    _merge(folder / CASES, parts)
+    _merge(folder / CASES, parts, _CASE_COLUMNS)
+    _merge(folder / INFLUENCE, [influence_part(part) for part in parts], _INFLUENCE_COLUMNS)
     # The command line may run an audit from a file in this very folder: it is not touched then.
     if result.plan.audit_file:
         write_text(folder / "audit.toml", result.plan.audit_file)
-    files = {name: file_digest(folder / name) for name in (UNITS, CASES)}
+    files = {name: file_digest(folder / name) for name in (UNITS, CASES, INFLUENCE)}
     result = replace(result, files=files)
     write_text(folder / RESULT, write_json(result) + "\n")
     return result
@@ -95,13 +98,29 @@ def read_table(folder: Path, name: str) -> dict[str, list[Any]]:
         raise ResultError(f"{folder / name} cannot be read: {problem}.") from problem
 
 
+def read_influences(folder: Path) -> dict[str, list[Any]]:
+    """Return ``influence.parquet`` of an audit as columns; none, where an older audit has none.
+
+    Raises:
+        ResultError: If the file is damaged.
+    """
+    if not (folder / INFLUENCE).exists():
+        return {name: [] for name in _INFLUENCE_COLUMNS}
+    return read_table(folder, INFLUENCE)
+
+
+def influence_part(part: Path) -> Path:
+    """Return where the influences stand that belong to a part of the cases."""
+    return part.with_name(part.name.replace("cases-", "influence-", 1))
+
+
 def joined(parts: Sequence[Path]) -> dict[str, list[Any]]:
-    """Return the cases of several Parquet parts as columns, in their order."""
-    whole: dict[str, list[Any]] = {name: [] for name in _CASE_COLUMNS}
+    """Return several Parquet parts, one or more, as columns, in their order."""
+    whole: dict[str, list[Any]] = {}
     for part in parts:
         for name, values in read_table(part.parent, part.name).items():
-            whole[name] += values
-    return whole
+            whole.setdefault(name, []).extend(values)
+    return whole or {name: [] for name in (*_CASE_COLUMNS, *_INFLUENCE_COLUMNS)}
 
 
 def write_units(
@@ -157,6 +176,19 @@ def write_cases(path: Path, cases: Iterable[Cases]) -> int:
     return len(columns["measurement"])
 
 
+def write_influences(path: Path, influences: Iterable[Influence]) -> None:
+    """Write how far each text moved each number of one probe, as a Parquet part."""
+    columns: dict[str, list[Any]] = {name: [] for name in _INFLUENCE_COLUMNS}
+    for some in influences:
+        n = len(some.example_id)
+        columns["measurement"] += [some.metric] * n
+        columns["example_id"] += some.example_id
+        columns["cluster"] += some.cluster
+        columns["influence"] += some.value
+        columns["of_mean"] += [some.of_mean] * n
+    _write_parquet(path, columns, _INFLUENCE_COLUMNS)
+
+
 def shown(cases: Iterable[Cases], seed: int, *, k: int = SHOWN) -> tuple[Case, ...]:
     """Return which cases stand in ``result.json``: per measurement the `k` largest changes (flips
     first, then by change of score) and `k` drawn at random from the rest."""
@@ -207,6 +239,15 @@ _CASE_COLUMNS = {
 }
 
 
+_INFLUENCE_COLUMNS = {
+    "measurement": "string",
+    "example_id": "string",
+    "cluster": "string",
+    "influence": "float64",
+    "of_mean": "bool_",
+}
+
+
 def _filled(values: Sequence[Any], n: int, blank: Any) -> list[Any]:
     return list(values) if len(values) else [blank] * n
 
@@ -237,11 +278,11 @@ def _arrow_type(name: str | None) -> Any:
     return pa.list_(plain) if outer == "list" else plain
 
 
-def _merge(path: Path, parts: Sequence[Path]) -> None:
+def _merge(path: Path, parts: Sequence[Path], columns: Mapping[str, str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, _arrow_type(kind)) for name, kind in _CASE_COLUMNS.items()])
+    schema = pa.schema([(name, _arrow_type(kind)) for name, kind in columns.items()])
 
     def merge(temporary: Path) -> None:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -251,4 +292,4 @@ def _merge(path: Path, parts: Sequence[Path]) -> None:
     try:
         write_atomically(path, merge)
     except pa.ArrowException as problem:
-        raise DataError(f"The cases cannot be merged into {path}: {problem}.") from problem
+        raise DataError(f"The parts cannot be merged into {path}: {problem}.") from problem

@@ -79,6 +79,13 @@ def found_by(
     return _loglog(survival, sqrt(variance), groups, level)
 
 
+def influence_by(cost: Sequence[float] | Floats, found: Sequence[bool], at: float) -> Floats:
+    """Return how far each search moves `found_by`, shape ``(n,)``; see `types.Influence`."""
+    x, hit = np.asarray(cost, np.float64).ravel(), np.asarray(found, bool).ravel()
+    survival, influence = _product(x, hit & (x <= at))
+    return -survival * influence
+
+
 def _all_found(x: Floats, events: np.ndarray) -> bool:
     last = float(x.max())
     return bool(events[x == last].all())

@@ -291,7 +291,24 @@ class Cases:
         return len(self.example_id)
 
 
-Fact = Measurement | Case | Cases | Skip
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """How far each text moved a number: what pairs two audits of it, text by text.
+
+    To first order an estimate misses the truth by the sum of these, one for each text behind it;
+    for a mean over ``n`` texts a text's influence is its value less the mean, over ``n``.
+    """
+
+    metric: str
+    """Id of the measurement."""
+    example_id: Sequence[str]
+    cluster: Sequence[str | None]
+    value: Sequence[float]
+    of_mean: bool = False
+    """The number is the mean of one value for each of these texts."""
+
+
+Fact = Measurement | Case | Cases | Influence | Skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

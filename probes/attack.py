@@ -43,6 +43,7 @@ from audit.decision import Decided, correct, decided_at
 from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.perturbation import shown
 from audit.power import mde_share
+from audit.pulls import of_searches, of_worst
 from audit.similarity import SentenceVectors
 from audit.types import Absent, Cases, Example, Fact, Floats
 
@@ -153,11 +154,14 @@ class Attack:
                 passed=self._passed(bench, examples, ends),
                 samples=self._samples(bench, name, examples, ends),
             )
+            yield from of_searches(breaking, name, ends)
             yield from self._cases(bench, name, examples, decided.score, ends)
         if len(self._recipes) > 1:
             worst = breaking.worst_case(self._recipes, found, self._allowed)
             # The union of fewer attacks than were asked for would pass for that of all.
             yield replace(worst, value=next(iter(missing.values()))) if missing else worst
+            if not missing:
+                yield of_worst(breaking, self._recipes, found)
 
     @property
     def _recipes(self) -> tuple[str, ...]:

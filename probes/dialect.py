@@ -26,6 +26,7 @@ import numpy as np
 from audit import dialects, stats
 from audit.bench import Bench, Planned
 from audit.decision import Decided
+from audit.influence import of_mean
 from audit.perturbation import net, repeats, shown
 from audit.power import independent, mde_mean, mde_share
 from audit.types import Absent, Cases, Estimate, Example, Fact, Floats, Measurement, Skip, Text
@@ -125,6 +126,20 @@ class Dialect:
             (shift(matched.score - placebo.score, kept), fewer),
         )
         where = self._where()
+        every, held = [t.example for t in trials], [trials[i].example for i in both]
+        for metric, examples, each in zip(
+            _METRICS,
+            (every, held, held, every, held),
+            (
+                flips,
+                slips,
+                turned.astype(float) - slips,
+                after.score - before.score,
+                matched.score - placebo.score,
+            ),
+            strict=True,
+        ):
+            yield of_mean(bench.id(metric, where), examples, each)
         for (metric, unit), (value, skips) in zip(_METRICS.items(), values, strict=True):
             yield Measurement(
                 id=bench.id(metric, where),

@@ -22,6 +22,7 @@ from audit import attribution, stats
 from audit.attribution import Attribution
 from audit.bench import Bench, Planned
 from audit.classifier import white_box
+from audit.influence import of_mean
 from audit.lexicon import lexicon
 from audit.perturbation import shown
 from audit.power import mde_mean
@@ -103,6 +104,7 @@ class Reliance:
                 left_out=tuple(s for s in left if s.count),
                 family=f"reliance.{metric}",
             )
+            yield of_mean(bench.id(metric, self._where), [e for e, _, _, _ in rows], values)
         score = bench.decide(bench.scorer([e.input for e, _, _, _ in rows])).score
         texts_shown = [shown(e.input) for e, _, _, _ in rows]
         yield Cases(

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from audit import stats
 from audit.bench import Bench, Planned
 from audit.decision import Decided, decided_at
+from audit.influence import of_mean
 from audit.lexicon import Lexicon, lexicon
 from audit.omnibus import Tested, as_estimate
 from audit.perturbation import net, repeats, shown
@@ -140,6 +141,8 @@ class Swaps:
                 ),
                 Skip(reason=_NO_PLACEBO, count=without),
             )
+            owners = [first[name] for name in of]
+            yield of_mean(bench.id(metric, {"axis": self.axis}), owners, values)
             yield self._fact(
                 bench,
                 metric,
@@ -201,6 +204,12 @@ class Swaps:
         change = after.score - control.score
         pairs = [t for t in trials if t.compared]
         yield from self._directed(bench, pair, pairs, fewer, change[both])
+        compared = [t.example for t in pairs]
+        for metric, each in (
+            ("excess_flip_rate", flips[both].astype(float) - slips[both]),
+            ("excess_score_shift", (shift - drift)[both]),
+        ):
+            yield of_mean(bench.id(metric, where), compared, each)
         yield Cases(
             metric=bench.id("flip_rate", where),
             example_id=[t.example.id for t in trials],
@@ -238,6 +247,8 @@ class Swaps:
         where = self._where(pair)
         unit = f"favourable score as {pair[0]} less as {pair[1]}"
         yield self._fact(bench, "favourable_gap", where, gap, unit, (*left, *both))
+        named = [t.example for t in trials if t.source]
+        yield of_mean(bench.id("favourable_gap", where), named, (change * sign)[one_way])
         p = _sign_flip_p(bench, pair, (change * sign)[one_way], list(clusters[one_way]))
         yield self._fact(bench, "direction_p", where, p, "p-value", (*left, *both))
         for source, to in (pair, pair[::-1]):
@@ -255,6 +266,9 @@ class Swaps:
                 "favourable score",
                 (*left, *both, *(skips if others else ())),
             )
+            theirs = [t.example for t in trials if t.source == source]
+            place = {**where, "from": source, "to": to}
+            yield of_mean(bench.id("net_shift", place), theirs, change[mine])
 
     def _fact(
         self,
