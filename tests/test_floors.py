@@ -47,6 +47,7 @@ FLOORS = [
     {
         *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
+        *("law",),
         *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
         *(
             "gates",

@@ -12,9 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from audit import figures, gates
+from audit.law import crosswalk
 from audit.report._passages import hidden, pieces, visible
 from audit.report._plots import Axis, Plot, axis, plot
-from audit.report._view import arrange, settings, stated
+from audit.report._view import anchor, arrange, settings, stated
 from audit.report._wording import MEANINGS, STATUSES, duration, rule
 from audit.shipped import shipped
 from audit.types import Absent, AuditResult
@@ -41,6 +42,7 @@ def render(result: AuditResult) -> str:
         ),
         statuses=STATUSES,
         meanings=MEANINGS,
+        law=crosswalk(result),
     )
 
 
@@ -90,6 +92,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
+        "anchor": lambda name, kind: anchor(kind, name),
         "duration": duration,
         "humanise": figures.humanise,
         "limit": figures.limit,
