@@ -88,6 +88,31 @@ def decide(rule: Decision, scores: Floats) -> Decided:
     return Decided(label=label, favourable=chosen, score=score)
 
 
+def distance(rule: Decision, scores: Floats) -> Floats:
+    """Return how much probability must move before a text is selected, or no longer, ``(n,)``.
+
+    In [-1, 1], above 0 where the text is selected. With a threshold (a multi-label head always has
+    one) it is the score less the threshold. Where the top label decides it is half of what parts
+    the best favourable label from the best other one: what one must hand to the other.
+    """
+    scores = np.asarray(scores, dtype=np.float64).reshape(-1, len(rule.labels))
+    if rule.head == "multi" or rule.threshold is not None:
+        return decide(rule, scores).score - (0.5 if rule.threshold is None else rule.threshold)
+    wanted = np.array([name in rule.favourable for name in rule.labels])
+    best: Floats = scores[:, wanted].max(axis=1) - scores[:, ~wanted].max(axis=1)
+    return best / 2
+
+
+def names(rule: Decision, label: int) -> tuple[str, ...]:
+    """Return the labels that a decision, as `Decided.label` numbers it, stands for.
+
+    One on a single head; those that apply, perhaps none, on a multi-label one.
+    """
+    if rule.head == "single":
+        return (rule.labels[label],)
+    return tuple(name for i, name in enumerate(rule.labels) if label >> i & 1)
+
+
 def truly_favourable(rule: Decision, example: Example) -> bool | None:
     """Return whether the example's own label is favourable, None when it has none."""
     if example.label is None:

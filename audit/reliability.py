@@ -10,7 +10,7 @@ Findings of EACL).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from audit.attribution import TOLERANCE, Attribution, Words, absent, as_words, a
 from audit.faithfulness import FRACTIONS
 from audit.scorer import Scorer
 from audit.seeding import stream
-from audit.types import Absent, Estimate, Floats, Text
+from audit.types import STRICT, Absent, Estimate, Floats, Text
 
 Label = Literal["high", "limited", "low"]
 
@@ -62,6 +62,8 @@ THRESHOLDS = Thresholds()
 class Reliability:
     """One label, its reasons, and the figures they rest on."""
 
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
     label: Label
     reasons: tuple[str, ...]
     """Sentences; at least one."""
@@ -91,7 +93,9 @@ def judge(
     """Label attributions of `texts`, one text more per word asked of the scorer.
 
     Words are taken away under the mask token where there is one: deleting a word moves the others,
-    and a model that reads positions would answer to that as well.
+    and a model that reads positions would answer to that as well. An attribution that was itself
+    made so is held against deletion; where there is no other way it is its own yardstick, and no
+    better than *limited*.
 
     Args:
         scorer: The model explained.
@@ -103,7 +107,10 @@ def judge(
         thresholds: Where the labels part.
         seed: For the random deals; each text has its own.
     """
-    left_out = attribute(scorer, texts, target, "occlusion")
+    usual, _ = absent(scorer, None, "occlusion")
+    same = bool(found) and all(_leaves_out(one, usual) for one in found)
+    # Deletion is the other way to take a word away, where the usual one is the mask token.
+    left_out = attribute(scorer, texts, target, "occlusion", baseline="deleted" if same else None)
     return [
         _label(
             one,
@@ -112,9 +119,14 @@ def judge(
             None if randomised is None else np.array(randomised[i].weights),
             thresholds,
             stream(seed, "reliability", repr(one.spans)),
+            own=_leaves_out(one, truth.baseline),
         )
         for i, (one, truth) in enumerate(zip(found, left_out, strict=True))
     ]
+
+
+def _leaves_out(one: Attribution, baseline: str) -> bool:
+    return one.method in ("occlusion", "ablation") and one.baseline == baseline
 
 
 def _label(
@@ -124,6 +136,8 @@ def _label(
     random: Floats | None,
     limits: Thresholds,
     rng: np.random.Generator,
+    *,
+    own: bool = False,
 ) -> Reliability:
     weights = np.array(one.weights)
     if one.method == "saliency":
@@ -152,6 +166,8 @@ def _label(
             worst.append(("limited", f"partly borne out: {said}"))
         else:
             worst.append(("high", f"borne out: {said}"))
+    if own:
+        worst.append(("limited", "made by leaving words out: nothing else bears it out"))
     like = None if random is None else _ranks(np.abs(weights), np.abs(random))
     if like is not None and like > limits.randomised and n >= limits.words_high:
         worst.append(("limited", f"a copy with random weights gives much the same ({like:.2f})"))

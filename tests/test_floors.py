@@ -55,6 +55,7 @@ FLOORS = [
             "store",
             "journal",
             "attribution",
+            "aligning",
             "reliability",
             "testing",
             "report",
@@ -82,8 +83,8 @@ FLOORS = [
     },
     {"bench", "perturbation", "trials", "tallies", "breaking", "pulls"},
     {"catalogue"},
-    {"runner", "planning", "retrain", "setup"},
-    {"cli", "commands", "pytest_plugin", "console", "showing", "demo"},
+    {"runner", "planning", "retrain", "setup", "explain"},
+    {"cli", "commands", "pytest_plugin", "console", "showing", "explaining", "demo"},
 ]
 PROBES = 4
 FILES = sorted([*ROOT.glob("audit/**/*.py"), *ROOT.glob("probes/*.py")])

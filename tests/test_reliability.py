@@ -66,13 +66,25 @@ def test_weights_dealt_at_random_are_low_and_true_ones_are_not():
 def test_every_label_has_its_reason():
     scorer = Scorer(Lexicon(good=2.0))
     texts = ["", "good", "so good", "a b c d e f", "a good b c d e f g"]
-    found = attribute(scorer, texts, [1], "ablation")
+    found = attribute(scorer, texts, [1], "kernel_shap")
     labels = judge(scorer, texts, [1], found)
     assert [r.label for r in labels] == ["low", "low", "low", "low", "high"]
     assert "too few" in labels[1].reasons[0]
     assert any("no single word" in why for why in labels[3].reasons)
     off = [replace(found[-1], delta=d) for d in (0.02, 0.2)]
     assert [judge(scorer, texts[-1:], [1], [a])[0].label for a in off] == ["limited", "low"]
+
+
+def test_leaving_words_out_is_no_witness_for_itself(one_word):
+    scorer = Scorer(Lexicon(good=2.0))
+    text = ["a good b c d e f g"]
+    label = judge(scorer, text, [1], attribute(scorer, text, [1], "ablation"))[0]
+    assert label.label == "limited" and "nothing else bears it out" in label.reasons[-1]
+    # Where there is a mask token, masking and deleting bear witness to each other.
+    for method in ("occlusion", "ablation"):
+        found = attribute(one_word, TEXTS, [1], method)
+        assert "low" not in {r.label for r in judge(one_word, TEXTS, [1], found)}
+        assert not any("nothing else" in r.reasons[-1] for r in judge(one_word, TEXTS, [1], found))
 
 
 def test_two_methods_and_a_random_copy_are_held_against_each_other():

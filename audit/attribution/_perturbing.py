@@ -3,7 +3,7 @@
 So that what two methods or two texts share is scored once, and a second run costs nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import combinations
@@ -50,21 +50,28 @@ class Words:
 
         The space behind a deleted word goes with it.
         """
+        return self.altered({i: absent for i, stays in enumerate(kept) if not stays})
+
+    def altered(self, changes: Mapping[int, str | None]) -> Text:
+        """Return the text with some words replaced, or deleted with the space behind them.
+
+        Args:
+            changes: Position of a word to what stands there instead; None: nothing.
+        """
         sides = (self.text,) if isinstance(self.text, str) else self.text
         made: list[list[str]] = [[] for _ in sides]
         at = [0] * len(sides)
-        for (start, end), part, stays in zip(self.spans, self.parts, kept, strict=True):
-            if stays:
-                continue
+        for i in sorted(changes, key=lambda i: (self.parts[i], self.spans[i])):
+            (start, end), part, new = self.spans[i], self.parts[i], changes[i]
             made[part].append(sides[part][at[part] : start])
-            if absent is None:
+            if new is None:
                 while end < len(sides[part]) and sides[part][end].isspace():
                     end += 1
             else:
-                made[part].append(absent)
+                made[part].append(new)
             at[part] = end
         whole = ["".join([*m, s[a:]]) for m, s, a in zip(made, sides, at, strict=True)]
-        if absent is None:
+        if None in changes.values():
             whole = [
                 new.rstrip() if new != old else new for new, old in zip(whole, sides, strict=True)
             ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from audit.cli import _auditing, _judging, _showing
+from audit.cli import _auditing, _explaining, _judging, _showing
 from audit.errors import AuditError
 
 COULD_NOT_RUN = 2
@@ -28,6 +28,7 @@ for command in (
     _judging.gate,
     _judging.history,
     _showing.report,
+    _explaining.explain,
     _auditing.train,
     _auditing.retrain,
     _showing.compare,

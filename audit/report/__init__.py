@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from audit import figures, gates
 from audit.law import crosswalk
-from audit.report._passages import hidden, pieces, visible
+from audit.report._aligned import AlignedRow, aligned_rows
+from audit.report._passages import Heated, Segment, compare, heat, hidden, pieces, visible
+from audit.report._passages import plain as uncompared
 from audit.report._plots import Axis, Plot, axis, plot
 from audit.report._view import anchor, arrange, settings, stated
 from audit.report._wording import MEANINGS, STATUSES, duration, rule
@@ -23,7 +25,22 @@ from audit.types import Absent, AuditResult
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Axis", "Plot", "axis", "hidden", "page", "plot", "render"]
+__all__ = [
+    "AlignedRow",
+    "Axis",
+    "Heated",
+    "Plot",
+    "Segment",
+    "aligned_rows",
+    "axis",
+    "compare",
+    "heat",
+    "hidden",
+    "page",
+    "plot",
+    "render",
+    "uncompared",
+]
 
 
 def render(result: AuditResult) -> str:
