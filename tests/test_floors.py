@@ -42,12 +42,13 @@ FLOORS = [
         *("certificate", "faithfulness", "pareto", "survival"),
         *("suites", "suitefiles", "checking", "dialects"),
         *("noises", "disturbing", "influence"),
+        *("cells",),
         *("scripts", "slicing", "association", "oddities"),
     },
     {
         *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
-        *("law",),
+        *("law", "publication", "renderings"),
         *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
         *(
             "gates",

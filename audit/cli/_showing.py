@@ -9,6 +9,10 @@ import typer
 def report(
     result: Annotated[Path, typer.Argument(help="result.json or the folder of an audit.")],
     out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    ll144: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the publication block of NYC Local Law 144, instead."),
+    ] = None,
 ) -> int:
     """Render a stored result as one HTML page. No model is loaded."""
     from audit import store
@@ -16,6 +20,15 @@ def report(
     from audit.report import render
 
     read = store.read(result)
+    if ll144 is not None:
+        from audit import renderings
+
+        files, missing = renderings.ll144(read, ll144)
+        for file in files:
+            print(f"Local Law 144: {file}")
+        for words in missing:
+            print(f"Before this is published, state: {words.en}.")
+        return 0
     folder = result if result.is_dir() else result.parent
     page = out or folder / "report.html"
     write_text(page, render(read))
