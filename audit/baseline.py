@@ -14,7 +14,7 @@ margin is set beforehand, and kept when the interval of the difference lies belo
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from audit.checkpoint import file_digest
 from audit.errors import ConfigError, ResultError
 from audit.files import write_text
 from audit.gates import split
+from audit.intervals import by_itself, looked_at
 from audit.pairing import Table
 from audit.types import (
     Absent,
@@ -34,6 +35,7 @@ from audit.types import (
     Claim,
     Counts,
     Estimate,
+    Looks,
     Means,
     Measurement,
     Pairs,
@@ -181,17 +183,7 @@ def held_against(
         )
         return replace(result, runs=(*runs, blank))
     refuse_unlike(baseline, result.plan, {c.name: c.sha256 for c in result.provenance.corpora})
-    bare = replace(result, runs=runs)
-    said = compare.compare(
-        baseline.result,
-        bare,
-        units=(baseline.units, units),
-        cases=(baseline.cases, cases),
-        influences=(baseline.influences, influences or {}),
-    )
-    changes = {c.measurement: c for c in said.changes}
-    measured = {m.id: m for run in runs for m in run.measurements}
-    found = tuple(_measurement(name, changes, measured, said.texts) for name in dict.fromkeys(ids))
+    found = worsenings(baseline, runs, ids, units, cases, influences)
     blank = replace(
         blank,
         params={
@@ -201,6 +193,56 @@ def held_against(
         measurements=found,
     )
     return replace(result, runs=(*runs, blank))
+
+
+def worsenings(
+    baseline: Baseline,
+    runs: Sequence[ProbeRun],
+    ids: Sequence[str],
+    units: Table,
+    cases: Table,
+    influences: Table | None = None,
+) -> tuple[Measurement, ...]:
+    """Return the worsening behind each of the claims' measurements `ids`.
+
+    A number that was looked at under a budget is paired on the texts it was looked at with, and its
+    worsening holds over all looks as the number itself does.
+
+    Args:
+        baseline: The audit to compare with.
+        runs: Of the audit that is held against it.
+        ids: Ids of worsenings.
+        units: Its ``units.parquet``: under a budget, in the order in which texts were read.
+        cases: Its ``cases.parquet``.
+        influences: Its ``influence.parquet``.
+    """
+    level = baseline.result.plan.level
+    before = {m.id: m for run in baseline.result.runs for m in run.measurements}
+    after = {m.id: m for run in runs for m in run.measurements}
+    groups: dict[tuple[Looks | None, Looks | None], list[str]] = {}
+    for name in dict.fromkeys(ids):
+        origin = measurement_id(*_origin(name))
+        groups.setdefault((_looks(before.get(origin)), _looks(after.get(origin))), []).append(name)
+    found: dict[str, Measurement] = {}
+    for (one, other), names in groups.items():
+        origins = {measurement_id(*_origin(name)) for name in names}
+        texts = pairing.match(
+            (_first(baseline.units, one), _first(units, other)), baseline.result.plan.decision
+        )
+        changes = compare.changes_of(
+            {key: _by_itself(m) for key, m in before.items() if key in origins},
+            {key: _by_itself(m) for key, m in after.items() if key in origins},
+            texts,
+            (baseline.cases, cases),
+            (baseline.influences, influences or {}),
+            level=level,
+            only=origins,
+            part=any(look is not None and look.look < look.looks for look in (one, other)),
+        )
+        by_id = {c.measurement: c for c in changes}
+        for name in names:
+            found[name] = _looked(_measurement(name, by_id, after, len(texts)), one, other)
+    return tuple(found[name] for name in dict.fromkeys(ids))
 
 
 def worsening(change: Change) -> Estimate | Absent:
@@ -296,6 +338,29 @@ def _measurement(
         if eligible > n
         else (),
     )
+
+
+def _looks(m: Measurement | None) -> Looks | None:
+    """Return the look a number is from, without what it rests on: equal for one and the same."""
+    if m is None or not isinstance(m.value, Estimate) or not isinstance(m.value.basis, Looks):
+        return None
+    return replace(m.value.basis, of=Counts(hits=0, n=0))
+
+
+def _by_itself(m: Measurement) -> Measurement:
+    return replace(m, value=by_itself(m.value)) if isinstance(m.value, Estimate) else m
+
+
+def _first(units: Table, look: Looks | None) -> Table:
+    return units if look is None else {key: column[: look.texts] for key, column in units.items()}
+
+
+def _looked(m: Measurement, one: Looks | None, other: Looks | None) -> Measurement:
+    looks = [look for look in (one, other) if look is not None]
+    if not looks or not isinstance(m.value, Estimate):
+        return m
+    least = min(looks, key=lambda look: look.texts)
+    return replace(m, value=looked_at(m.value, least.look, least.looks, least.texts))
 
 
 def _write_cases(path: Path, cases: Table) -> None:

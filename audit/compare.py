@@ -1,7 +1,7 @@
 """Two audits of the same texts: what got better, what got worse, what cannot be told."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -88,17 +88,8 @@ def compare(
     """
     level = before.plan.level
     texts = pairing.match(units, before.plan.decision)
-    changes = [*_of_units(texts, level)]
-    said = {c.measurement for c in changes}
-    told = pairing.trials(cases[0]), pairing.trials(cases[1])
-    moved = read_influences(influences[0]), read_influences(influences[1])
-    there = _measured(after)
-    for name, m in _measured(before).items():
-        # Rates of whole groups are said already, under the name of the rate alone.
-        if name not in there or not better_of(m.metric) or _plain(m) in said:
-            continue
-        changes.append(_change(m, there[name], texts, told, moved, level))
-    changes = _judged(changes, 1 - level)
+    found = changes_of(_measured(before), _measured(after), texts, cases, influences, level=level)
+    changes = _judged(found, 1 - level)
     return Comparison(
         before=before.provenance.model,
         after=after.provenance.model,
@@ -106,6 +97,45 @@ def compare(
         changes=tuple(changes),
         words=tuple(_words(changes, texts, margin)),
     )
+
+
+def changes_of(
+    before: Mapping[str, Measurement],
+    after: Mapping[str, Measurement],
+    texts: Texts,
+    cases: tuple[Table, Table],
+    influences: tuple[Table, Table],
+    *,
+    level: float,
+    only: Collection[str] | None = None,
+    part: bool = False,
+) -> list[Change]:
+    """Return what changed from one audit to the other, number by number, not yet judged.
+
+    Args:
+        before: Measurements of the first, by id.
+        after: Measurements of the second.
+        texts: The texts of both.
+        cases: ``cases.parquet`` of both.
+        influences: ``influence.parquet`` of both.
+        level: Of the intervals.
+        only: Ids that are asked for; None: all.
+        part: One of the two read only a part of the texts, under a budget: changes are then those
+            of the texts in both.
+    """
+    changes = _of_units(texts, level, only)
+    said = {c.measurement for c in changes}
+    told = pairing.trials(cases[0]), pairing.trials(cases[1])
+    # How far a text moves a number hangs on the texts beside it: only whole audits tell.
+    moved = ({}, {}) if part else (read_influences(influences[0]), read_influences(influences[1]))
+    for name, m in before.items():
+        if only is not None and name not in only:
+            continue
+        # Rates of whole groups are said already, under the name of the rate alone.
+        if name not in after or not better_of(m.metric) or _plain(m) in said:
+            continue
+        changes.append(_change(m, after[name], texts, told, moved, level, part))
+    return changes
 
 
 def over_seeds(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
@@ -137,7 +167,7 @@ def over_seeds(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _of_units(texts: Texts, level: float) -> list[Change]:
+def _of_units(texts: Texts, level: float, only: Collection[str] | None) -> list[Change]:
     slices = [("", "", np.ones(len(texts), bool))]
     for attribute, group in texts.groups.items():
         slices += [(attribute, v, group == v) for v in sorted(set(map(str, group)) - {""})]
@@ -147,11 +177,12 @@ def _of_units(texts: Texts, level: float) -> list[Change]:
         where = {attribute: value} if attribute else {}
         for rate, better in rates:
             some = mine & texts.over(rate)
-            if not some.any():
+            name = measurement_id("group_rates", rate, where)
+            if not some.any() or (only is not None and name not in only):
                 continue
             changes.append(
                 Change(
-                    measurement=measurement_id("", rate, where).removeprefix("."),
+                    measurement=name.removeprefix("group_rates."),
                     before=stats.share(
                         int(texts.before.hits(rate)[some].sum()), int(some.sum()), level=level
                     ),
@@ -172,6 +203,7 @@ def _change(
     told: tuple[Mapping[str, Trials], Mapping[str, Trials]],
     moved: tuple[Mapping[str, Moved], Mapping[str, Moved]],
     level: float,
+    part: bool,
 ) -> Change:
     one, other = before.value, after.value
     difference: Estimate | Absent | None = None
@@ -179,13 +211,13 @@ def _change(
         difference = one if isinstance(one, Absent) else other
     else:
         # A measurement over other texts than the ones matched is not theirs to pair.
-        if before.id.startswith("group_rates.") and before.eligible == after.eligible:
+        if before.id.startswith("group_rates.") and (part or before.eligible == after.eligible):
             difference = pairing.rates_change(texts, before, level=level)
-            if isinstance(difference, Estimate) and not _same(difference, one, other):
+            if isinstance(difference, Estimate) and not (part or _same(difference, one, other)):
                 difference = None
         if difference is None:
             difference = pairing.trials_change(
-                texts, (before, told[0]), (after, told[1]), level=level
+                texts, (before, told[0]), (after, told[1]), level=level, part=part
             )
         if difference is None and all(before.id in some for some in moved):
             difference = paired_by_influence(

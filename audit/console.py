@@ -8,6 +8,8 @@ from typing import Any
 from audit import waivers
 from audit.figures import parse, slice_words
 from audit.power import mde_of_claim, texts_needed
+from audit.prospects import Chances, Prospect
+from audit.reading import NOT_READ, Budget, Pace
 from audit.types import (
     Absent,
     AuditResult,
@@ -79,6 +81,11 @@ def summary(result: AuditResult) -> str:
             lines.append(f"{run.probe} did not finish: {run.error}")
         if run.not_run:
             lines.append(f"{run.probe} was not run: {run.not_run} {run.not_run_hint}".rstrip())
+        lines += [
+            f"{run.probe}: {s.count:,} texts {s.reason}."
+            for s in run.skips
+            if s.reason.startswith(NOT_READ)
+        ]
     lines += waivers.of_result(result)
     return plain("\n".join(lines))
 
@@ -122,6 +129,47 @@ def planned(
     if rate:
         lines.append(f"About {duration(total / rate)} at {rate:.0f} texts/s ({said}).")
     lines.append(f"Plan digest {plan.digest[:16]}.")
+    return "\n".join(lines)
+
+
+def prospected(found: Sequence[Prospect], discordance: float, *, budget: bool) -> str:
+    """Return the chance of each outcome for claims whose size can be told without a model."""
+    if not found:
+        return ""
+    rows = [(p.claim.id, f"{p.units:,}", *(_chances(c) for c in (p.kept, p.broken))) for p in found]
+    head = ("claim", "n", "nothing worse: pass/fail/undecided", "worse by twice the limit")
+    said = f"Where releases are compared, they are taken to differ on {discordance:.0%} of texts"
+    read = ", and texts to be read in looks until all are." if budget else "."
+    return f"{table(head, rows)}\n{said}{read}"
+
+
+def paced(found: Sequence[Pace], plan: Plan, texts: int, budget: Budget) -> str:
+    """Return how the texts would be read under a budget."""
+    rows = []
+    for p in found:
+        rows.append(
+            (
+                plan.probes[p.probe].probe,
+                len(p.claims),
+                len(p.texts),
+                f"{p.texts[0]:,} to {p.texts[-1]:,}" if len(p.texts) > 1 else f"{p.texts[0]:,}",
+                f"{p.calls[0]:,} to {p.calls[-1]:,}" if len(p.calls) > 1 else f"{p.calls[0]:,}",
+            )
+        )
+    asked = {p.probe for p in found}
+    rest = [one.probe for i, one in enumerate(plan.probes) if i not in asked]
+    least = sum(p.calls[0] for p in found) + max((p.texts[0] for p in found), default=0)
+    most = sum(p.calls[-1] for p in found) + texts
+    lines = [
+        table(("probe", "claims", "looks", "texts read", "model calls"), rows),
+        f"Budget {budget}: each looks first where a claim is likeliest settled for its cost, and "
+        "stops when its verdicts are. One look each takes "
+        f"{least:,} model calls, all looks {most:,}.",
+    ]
+    if budget.calls is not None and budget.calls < most:
+        lines.append(f"At most {budget.calls / most:.0%} of all calls: what is left is undecided.")
+    if rest:
+        lines.append(f"Not run, as no gate hangs on it: {', '.join(rest)}.")
     return "\n".join(lines)
 
 
@@ -284,6 +332,10 @@ class Display:
         if not self._scored or left <= 0:
             return f"{self._scored:,} model calls, {rate:.0f}/s"
         return f"{self._scored:,} model calls, {rate:.0f}/s, at most {duration(left / rate)} left"
+
+
+def _chances(c: Chances) -> str:
+    return f"{c.passes:.0%} / {c.fails:.0%} / {c.undecided:.0%}"
 
 
 def _interval(v: Verdict) -> str:

@@ -12,13 +12,14 @@ from typing import Literal
 
 import numpy as np
 
-from audit import contrasts, scales
+from audit import contrasts, looks, scales
 from audit.contrasts import falling_root
 from audit.types import (
     Basis,
     Counts,
     Estimate,
     Floats,
+    Looks,
     Means,
     Pairs,
     Quantiles,
@@ -102,6 +103,24 @@ def estimated(
     )
 
 
+def looked_at(estimate: Estimate, look: int, of: int, texts: int) -> Estimate:
+    """Return a number as one seen at look `look` of the `of` declared, with `texts` texts read."""
+    if isinstance(estimate.basis, Looks):
+        raise ValueError("a number is looked at once")
+    basis = Looks(look=look, looks=of, texts=texts, of=estimate.basis)
+    low, high = interval_of(estimate.value, basis, estimate.method, estimate.level)
+    return replace(estimate, low=low, high=high, basis=basis)
+
+
+def by_itself(estimate: Estimate) -> Estimate:
+    """Return a number as if it had been looked at once, whenever that was."""
+    if not isinstance(estimate.basis, Looks):
+        return estimate
+    basis = estimate.basis.of
+    low, high = interval_of(estimate.value, basis, estimate.method, estimate.level)
+    return replace(estimate, low=low, high=high, basis=basis)
+
+
 def certain(value: float, n: int, method: str, level: float) -> Estimate:
     """Return a number that follows from `n` units without any chance, such as a count of them."""
     basis = Means(mean=value, se=0.0, df=float(max(1, n - 1)), low=value, high=value)
@@ -124,6 +143,9 @@ def p_beyond(estimate: Estimate, limit: float, side: Side) -> float:
     if side == "above" and estimate.value <= limit:
         return 1.0 if estimate.value < limit else 0.5
     basis, method = estimate.basis, estimate.method
+    if isinstance(basis, Looks):
+        p = p_beyond(replace(estimate, basis=basis.of), limit, side)
+        return looks.p_of(p, basis.look, basis.looks)
     if isinstance(basis, Quantiles):
         return _quantile_p(basis, limit, side)
     if isinstance(basis, Means):
@@ -198,6 +220,9 @@ def for_judging(estimate: Estimate) -> Estimate:
 
 def _bounds(basis: Basis, method: str, level: float) -> tuple[float, float]:
     alpha = (1 - level) / 2
+    if isinstance(basis, Looks):
+        error = looks.alone(alpha, basis.look, basis.looks)
+        return _bounds(basis.of, method, 1 - 2 * error)
     if isinstance(basis, Counts):
         if method == "clopper-pearson":
             return _clopper_pearson(basis.hits, basis.n, alpha)

@@ -186,29 +186,40 @@ def trials_change(
     after: tuple[Measurement, Mapping[str, Trials]],
     *,
     level: float,
+    part: bool = False,
 ) -> Estimate | Absent | None:
     """Estimate the paired change of a flip rate or score shift from the cases of both audits.
+
+    Where `part` of the texts are in both, over those.
 
     Returns:
         None where the cases do not carry the measurement: some of them are not kept, the texts
         differ, or the number is no mean over texts.
     """
-    found = []
+    found, ids = [], set(texts.ids)
     for m, by_name in (before, after):
         probe = m.id.split(".")[0]
         kept = by_name.get(measurement_id(probe, "flip_rate", m.where))
         values = kept.of(m.metric) if kept else None
         if not values or isinstance(m.value, Absent):
             return None
-        if abs(float(np.mean(list(values.values()))) - m.value.value) > 1e-6:
+        mine = {key: value for key, value in values.items() if key in ids} if part else values
+        if not (_mean_is(values, m.value.value) or _mean_is(mine, m.value.value)):
             return None
-        found.append(values)
+        found.append(mine)
     one, other = found
-    if set(one) != set(other) or not set(one) <= set(texts.ids):
+    if part:
+        both = set(one) & set(other)
+        one, other = ({key: side[key] for key in both} for side in (one, other))
+    if set(one) != set(other) or not set(one) <= ids or not one:
         return None
     asked = [(i, c) for i, c in zip(texts.ids, texts.clusters, strict=True) if i in one]
     change = np.array([other[i] - one[i] for i, _ in asked])
     return of_changes(change, [c for _, c in asked], level)
+
+
+def _mean_is(values: Mapping[str, float], wanted: float) -> bool:
+    return bool(values) and abs(float(np.mean(list(values.values()))) - wanted) <= 1e-6
 
 
 def unpaired(before: Estimate, after: Estimate, *, level: float) -> Estimate:

@@ -51,6 +51,7 @@ def prepare(
     journal: Journal | None = None,
     classifier: Classifier | None = None,
     corpora: Mapping[str, Corpus] | None = None,
+    budget: str = "",
 ) -> Prepared:
     """Read the data, identify the model, make and plan every probe, expand every gate.
 
@@ -62,6 +63,7 @@ def prepare(
         journal: Where work outside the scorer is kept.
         classifier: A classifier in memory, instead of ``[model]``.
         corpora: Corpora in memory, instead of ``[corpora]``.
+        budget: What the audit may cost, in words; part of the plan.
 
     Raises:
         AuditError: If anything in the audit file cannot be done as written. All probes are made
@@ -125,6 +127,7 @@ def prepare(
         probes=tuple(planned),
         claims=claims,
         audit_file=audit_file,
+        budget=budget,
     )
     read = {name: as_read(one) for name, one in sorted(corpora.items())}
     plan = replace(plan, digest=plan_digest(plan, identity, read))
@@ -163,6 +166,9 @@ def plan_digest(plan: Plan, identity: Identity, read: Mapping[str, str]) -> str:
     said = asdict(replace(plan, digest="", audit_file="", name=""))
     said["model"] = identity.fingerprint
     said["corpora"] = dict(read)
+    if not plan.budget:
+        # A plan without a budget is the plan it was before there were any.
+        del said["budget"]
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 

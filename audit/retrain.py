@@ -17,6 +17,7 @@ from audit.corpus import load
 from audit.errors import ConfigError
 from audit.files import locked, write_text
 from audit.objective import Objective
+from audit.progress import Progress
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.setup import encoder_folder
@@ -24,7 +25,7 @@ from audit.similarity import SentenceVectors
 from audit.types import AuditResult, Corpus, Decision, Example
 
 
-class Display(runner.Progress, Protocol):
+class Display(Progress, Protocol):
     """Progress that can also say a line and follow a training."""
 
     def say(self, line: str) -> None: ...

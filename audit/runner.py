@@ -5,15 +5,15 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from audit import baseline, judging, provenance, store, waivers
+from audit import baseline, budgeted, judging, provenance, store, waivers
 from audit.bench import Bench, Probe
 from audit.borders import read_plain, write_json
 from audit.cache import DiskCache
@@ -26,6 +26,8 @@ from audit.files import locked
 from audit.journal import Journal
 from audit.labels import check_permutation
 from audit.planning import Prepared, digest_of, prepare, unit_key
+from audit.progress import Progress, Silent
+from audit.reading import Budget
 from audit.types import (
     AuditResult,
     Case,
@@ -43,35 +45,6 @@ from audit.types import (
 )
 
 
-class Progress(Protocol):
-    """Who wants to know how far an audit is. Every method may do nothing."""
-
-    def planned(self, probes: list[tuple[str, int]], texts: int) -> None:
-        """The probes by name with the model calls each expects, and the audited texts."""
-
-    def began(self, i: int, name: str) -> None:
-        """Probe `i` starts."""
-
-    def units(self, i: int, done: int, total: int) -> None:
-        """Probe `i` has done `done` of `total` units."""
-
-    def scored(self, n: int) -> None:
-        """The model answered `n` texts."""
-
-    def ended(self, i: int, name: str, how: str) -> None:
-        """Probe `i` ended: ``done``, ``kept`` (from the journal), ``not run`` or ``error``."""
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def planned(self, probes: list[tuple[str, int]], texts: int) -> None: ...
-    def began(self, i: int, name: str) -> None: ...
-    def units(self, i: int, done: int, total: int) -> None: ...
-    def scored(self, n: int) -> None: ...
-    def ended(self, i: int, name: str, how: str) -> None: ...
-
-
 def run(
     config: AuditConfig,
     out: Path,
@@ -82,6 +55,7 @@ def run(
     classifier: Classifier | None = None,
     corpora: Mapping[str, Corpus] | None = None,
     hold: bool = True,
+    budget: Budget | None = None,
 ) -> AuditResult:
     """Run an audit into the folder `out`, or finish one that was interrupted there.
 
@@ -99,6 +73,8 @@ def run(
         classifier: A classifier in memory, instead of ``[model]``.
         corpora: Corpora in memory, instead of ``[corpora]``.
         hold: Lock `out` against other processes.
+        budget: What the audit may cost; it then stops when its verdicts are settled, see
+            `audit.budgeted`. Without one all texts are read.
 
     Raises:
         AuditError: If the audit cannot be run as written, the model cannot score, or the disk is
@@ -122,6 +98,7 @@ def run(
                 journal=journal,
                 classifier=classifier,
                 corpora=corpora,
+                budget=str(budget or ""),
             )
             # Before the night, too: a baseline that asked another question.
             held = (
@@ -134,23 +111,19 @@ def run(
             progress.planned(
                 [(p.probe, p.queries) for p in prepared.plan.probes], len(prepared.test.examples)
             )
-            machine, units = _units(prepared, journal, out)
-            runs, costs, parts = [], [], []
-            for i, probe in enumerate(prepared.probes):
-                progress.began(i, probe.name)
-                one, cost, part = _one(i, probe, prepared, journal, out, progress)
-                runs.append(one)
-                costs.append(cost)
-                parts += [part] if part else []
-                how = "kept" if cost.from_journal else "done"
-                how = "error" if one.error else "not run" if one.not_run else how
-                progress.ended(i, probe.name, how)
+            if budget is None:
+                machine, units = _units(prepared, journal, out)
+                runs, costs, parts = _all(prepared, journal, out, progress)
+            else:
+                bought = _within(budget, prepared, journal, out, progress, held, clock)
+                runs, costs, parts = bought.runs, bought.costs, bought.parts
+                machine, units = _units(bought.read, journal, out)
         finally:
             cache.close()
         result = AuditResult(
             plan=prepared.plan,
             provenance=_provenance(prepared, machine),
-            runs=tuple(runs),
+            runs=runs,
             verdicts=(),
             waivers=waived,
             telemetry=Telemetry(
@@ -158,7 +131,7 @@ def run(
                 finished=_now(),
                 host=platform.node(),
                 seconds=round(perf_counter() - clock, 3),
-                probes=tuple(costs),
+                probes=costs,
             ),
         )
         shutil.copyfile(units, out / f".{store.UNITS}")
@@ -168,6 +141,45 @@ def run(
             tables = store.read_table(out, store.UNITS), store.joined(parts), told
             result = baseline.held_against(result, held, *tables)
         return store.write(out, judging.judged(result), parts)
+
+
+def _all(
+    prepared: Prepared, journal: Journal, out: Path, progress: Progress
+) -> tuple[tuple[ProbeRun, ...], tuple[ProbeCost, ...], tuple[Path, ...]]:
+    runs, costs, parts = [], [], []
+    for i in range(len(prepared.probes)):
+        one, cost, part = _one(i, prepared, journal, out, progress)
+        runs.append(one)
+        costs.append(cost)
+        parts += [part] if part else []
+    return tuple(runs), tuple(costs), tuple(parts)
+
+
+def _within(
+    budget: Budget,
+    prepared: Prepared,
+    journal: Journal,
+    out: Path,
+    progress: Progress,
+    held: baseline.Baseline | None,
+    clock: float,
+) -> budgeted.Spent:
+    def ask(i: int, part: Prepared) -> tuple[ProbeRun, ProbeCost, Path | None]:
+        return _one(i, part, journal, out, progress)
+
+    def worse(
+        part: Prepared, runs: Sequence[ProbeRun], ids: Sequence[str], cases: Path | None
+    ) -> tuple[Measurement, ...]:
+        if held is None:
+            return ()
+        examples = part.test.examples
+        scores = part.scorer([e.input for e in examples])
+        units = store.unit_columns(part.test, part.decision, scores, decide(part.decision, scores))
+        parts = [cases] if cases else []
+        told = store.joined([store.influence_part(path) for path in parts])
+        return baseline.worsenings(held, runs, ids, units, store.joined(parts), told)
+
+    return budgeted.spend(prepared, budget, ask, worse if held else None, began=clock)
 
 
 def _units(prepared: Prepared, journal: Journal, out: Path) -> tuple[Mapping[str, Any], Path]:
@@ -218,6 +230,18 @@ def _refuse_permuted_labels(prepared: Prepared, decided: Decided) -> None:
 
 
 def _one(
+    i: int, prepared: Prepared, journal: Journal, out: Path, progress: Progress
+) -> tuple[ProbeRun, ProbeCost, Path | None]:
+    """Run a probe, or take it from the journal, and say so."""
+    probe = prepared.probes[i]
+    progress.began(i, probe.name)
+    one, cost, part = _run_or_kept(i, probe, prepared, journal, out, progress)
+    how = "kept" if cost.from_journal else "done"
+    progress.ended(i, probe.name, "error" if one.error else "not run" if one.not_run else how)
+    return one, cost, part
+
+
+def _run_or_kept(
     i: int, probe: Probe, prepared: Prepared, journal: Journal, out: Path, progress: Progress
 ) -> tuple[ProbeRun, ProbeCost, Path | None]:
     planned, bench = prepared.plan.probes[i], prepared.benches[i]
@@ -283,7 +307,7 @@ def _facts(
             elif isinstance(fact, Cases):
                 cases.append(fact)
             elif isinstance(fact, Case):
-                cases.append(_as_cases(fact))
+                cases.append(store.as_cases(fact))
             elif isinstance(fact, Influence):
                 influences.append(fact)
             elif fact.count:
@@ -307,22 +331,6 @@ def _facts(
         ),
         cases,
         influences,
-    )
-
-
-def _as_cases(one: Case) -> Cases:
-    return Cases(
-        metric=one.metric,
-        example_id=[one.example_id],
-        cluster=[one.cluster],
-        before=[one.before],
-        after=[one.after],
-        score_before=[one.score_before],
-        score_after=[one.score_after],
-        flipped=[one.flipped],
-        note=[one.note],
-        words=[one.words],
-        weights=[one.weights],
     )
 
 

@@ -126,7 +126,15 @@ def joined(parts: Sequence[Path]) -> dict[str, list[Any]]:
 def write_units(
     path: Path, corpus: Corpus, decision: Decision, scores: Floats, decided: Decided
 ) -> None:
-    """Write one row per audited text: id, digest, label, groups, cluster, scores, decision.
+    """Write one row per audited text, see `unit_columns`."""
+    columns = unit_columns(corpus, decision, scores, decided)
+    _write_parquet(path, columns, {"correct": "bool_", "cluster": "string", "label": "string"})
+
+
+def unit_columns(
+    corpus: Corpus, decision: Decision, scores: Floats, decided: Decided
+) -> dict[str, Any]:
+    """Return id, digest, label, groups, cluster, scores and decision of every audited text.
 
     The texts themselves are not in it: a digest pairs two audits of the same texts.
     """
@@ -153,7 +161,7 @@ def write_units(
         columns[f"group:{attribute}"] = [e.groups.get(attribute) for e in examples]
     for i, label in enumerate(decision.labels):
         columns[f"p:{label}"] = scores[:, i]
-    _write_parquet(path, columns, {"correct": "bool_", "cluster": "string", "label": "string"})
+    return columns
 
 
 def write_cases(path: Path, cases: Iterable[Cases]) -> int:
@@ -187,6 +195,23 @@ def write_influences(path: Path, influences: Iterable[Influence]) -> None:
         columns["influence"] += some.value
         columns["of_mean"] += [some.of_mean] * n
     _write_parquet(path, columns, _INFLUENCE_COLUMNS)
+
+
+def as_cases(one: Case) -> Cases:
+    """Return one case as columns of length one."""
+    return Cases(
+        metric=one.metric,
+        example_id=[one.example_id],
+        cluster=[one.cluster],
+        before=[one.before],
+        after=[one.after],
+        score_before=[one.score_before],
+        score_after=[one.score_after],
+        flipped=[one.flipped],
+        note=[one.note],
+        words=[one.words],
+        weights=[one.weights],
+    )
 
 
 def shown(cases: Iterable[Cases], seed: int, *, k: int = SHOWN) -> tuple[Case, ...]:

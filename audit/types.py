@@ -159,7 +159,30 @@ class Stream:
     high: float
 
 
-Basis = Counts | TwoCounts | Pairs | Means | TwoMeans | Quantiles | Stream
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """Basis of a number that was looked at while its texts were read, under a budget.
+
+    Bounds and p-values hold over all looks together, see `audit.looks`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+    kind: Literal["looks"] = "looks"
+    look: int
+    """The look it is from, 1 to `looks`."""
+    looks: int
+    """Looks declared beforehand; the last reads all texts."""
+    texts: int
+    """Texts read at this look: the first of the reading order."""
+    of: Counts | TwoCounts | Pairs | Means | TwoMeans | Quantiles | Stream
+    """What the number alone rests on."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.look <= self.looks:
+            raise ValueError(f"look {self.look} of {self.looks}")
+
+
+Basis = Counts | TwoCounts | Pairs | Means | TwoMeans | Quantiles | Stream | Looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -487,6 +510,8 @@ class Plan:
     """The file as run."""
     name: str = ""
     """Title that the user gave the audit; the model's name serves where it is empty."""
+    budget: str = ""
+    """What it may cost, as ``20000-calls`` or ``10m``; empty: all texts are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ FLOORS = [
         ),
         *("resampling", "contrasts", "proportions", "manygroups", "omnibus", "impact"),
         *("scales", "ranking", "calibrating", "recalibrating"),
-        *("sequential", "paired", "identities"),
+        *("sequential", "paired", "identities", "looks"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
         *("certificate", "faithfulness", "pareto", "survival"),
@@ -84,7 +84,10 @@ FLOORS = [
     },
     {"bench", "perturbation", "trials", "tallies", "breaking", "pulls"},
     {"catalogue"},
-    {"runner", "planning", "retrain", "setup", "explain"},
+    {
+        *("runner", "planning", "retrain", "setup", "explain"),
+        *("budgeted", "reading", "progress", "prospects"),
+    },
     {"cli", "commands", "pytest_plugin", "console", "showing", "explaining", "demo"},
 ]
 PROBES = 4

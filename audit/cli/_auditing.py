@@ -50,27 +50,47 @@ def plan(
     mde: Annotated[
         float | None, typer.Option(help="Effect that ought to be seen: how many texts it takes.")
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Show how it would be run, as `run --budget` does.")
+    ] = None,
+    discordance: Annotated[
+        float, typer.Option(help="Share of texts on which two releases are taken to differ.")
+    ] = 0.10,
 ) -> int:
     """Say what would run, what it would cost, and the smallest effect each probe could detect."""
-    from audit import config, console, planning
+    from audit import config, console, planning, prospects, reading
     from audit.errors import ConfigError
 
     if mde is not None and not 0 < mde < 1:
         raise ConfigError(f"--mde must lie between 0 and 1, got {mde:g}.", hint="For example 0.05.")
+    if not 0 < discordance <= 1:
+        raise ConfigError(f"--discordance must lie between 0 and 1, got {discordance:g}.")
+    cap = reading.parse(budget) if budget is not None else None
     read = config.read(audit)
-    prepared = planning.prepare(read, base=audit.parent, audit_file=audit.read_text("utf-8"))
+    prepared = planning.prepare(
+        read, base=audit.parent, audit_file=audit.read_text("utf-8"), budget=str(cap or "")
+    )
     rate, said = planning.speed(prepared, audit.parent / read.audit.out)
-    print(console.planned(prepared.plan, len(prepared.test.examples), rate, said, mde))
+    texts = len(prepared.test.examples)
+    print(console.planned(prepared.plan, texts, rate, said, mde))
+    chances = prospects.prospects(prepared, discordance=discordance, budget=cap is not None)
+    print(console.prospected(chances, discordance, budget=cap is not None))
+    if cap is not None:
+        order = reading.reading_order(prepared.test, prepared.plan.seed)
+        print(console.paced(reading.paces(prepared, order), prepared.plan, texts, cap))
     return 0
 
 
 def run(
     audit: Annotated[Path, typer.Argument(help="Audit file.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the audit.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Most it may cost, e.g. 10m or 20000-calls; stops early.")
+    ] = None,
     quiet: Quiet = False,
 ) -> int:
     """Run an audit into a folder, or finish one that was interrupted there."""
-    from audit import config, console, judging, runner
+    from audit import config, console, judging, reading, runner
     from audit.files import write_text
     from audit.report import render
 
@@ -83,6 +103,7 @@ def run(
             base=audit.parent,
             audit_file=audit.read_text("utf-8"),
             progress=display,
+            budget=reading.parse(budget) if budget is not None else None,
         )
     write_text(folder / "report.html", render(result))
     print(console.verdicts(result))
