@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from audit.copiers import card, copier, kinds_of, number
 from audit.errors import Unsupported
+from audit.generators import kept_randomness
 from audit.leaks import TestTexts, folded_text
 from audit.seeding import stream
 from audit.settings import RecipeConfig
@@ -138,13 +139,9 @@ def augment(
             if kind in crafted:
                 add(crafted[kind], kind, recipe)
                 continue
-            share = wanted.get(kind, 0.0)
+            some = _drawn(kept, kind, wanted.get(kind, 0.0), seed)
             made = []
-            change = copier(recipe, part, seed) if share > 0 else None
-            for example in kept if change else ():
-                if stream(seed, "augment", kind, example.id).random() >= share:
-                    continue
-                text = change(example) if change else None
+            for example, text in changed(recipe, part, some, seed=seed):
                 if text is None:
                     left[f"nothing to change ({kind})"] += 1
                 else:
@@ -157,6 +154,57 @@ def augment(
         skips=tuple(Skip(reason=why, count=n) for why, n in sorted(left.items())),
         stopped=tuple(stopped),
     )
+
+
+def _drawn(examples: Sequence[Example], kind: str, share: float, seed: int) -> list[Example]:
+    if share <= 0:
+        return []
+    return [e for e in examples if stream(seed, "augment", kind, e.id).random() < share]
+
+
+def changed(
+    recipe: RecipeConfig, part: str, examples: Sequence[Example], *, seed: int
+) -> Iterator[tuple[Example, Text | None]]:
+    """Return each of `examples` with its changed text, None where there is nothing to change.
+
+    What a text becomes hangs on its id, the seed and the kind alone.
+    """
+    if not examples:
+        return iter(())
+    change = copier(recipe, part, seed)
+    # Borrowed for all of them at once: to save and restore generators costs as much as a change.
+    with kept_randomness():
+        made = [change(example) for example in examples]
+    return zip(examples, made, strict=True)
+
+
+def admitting(
+    train: Sequence[Example], test: Corpus, recipe: RecipeConfig, vectors: Vectors | None
+) -> Callable[[Mapping[str, Text]], dict[str, Text]]:
+    """Return what keeps, of changed texts by their source's id, those that `augment` would add.
+
+    Args:
+        train: The texts trained on.
+        test: The audited texts.
+        recipe: Whose least similarity holds.
+        vectors: As in `augment`.
+    """
+    guard = TestTexts(e.input for e in test.examples)
+    sources = {e.id: e.input for e in train}
+    own = {folded_text(text) for text in sources.values()}
+
+    def admit(changed: Mapping[str, Text]) -> dict[str, Text]:
+        made = [copy_of(Example(id=id, text=""), text, recipe.name) for id, text in changed.items()]
+        unlike = _unlike(made, sources, _least(recipe), vectors)
+        return {
+            source_of(copy): copy.input
+            for copy in made
+            if copy.id not in unlike
+            and folded_text(copy.input) not in own
+            and not guard.holds(copy.input)
+        }
+
+    return admit
 
 
 def without_copies(

@@ -27,23 +27,24 @@ class Buckets:
     """
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], batch_size: int, seed: int) -> None:
-        self.lengths = np.array([len(row["input_ids"]) for row in rows])
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[int]:
+        # Read anew in each epoch: adversarial training exchanges rows between them.
+        lengths = np.array([len(row["input_ids"]) for row in self.rows])
         rng = stream(self.seed, "batches", str(self.epoch))
-        order = rng.permutation(len(self.lengths))
+        order = rng.permutation(len(lengths))
         size = self.batch_size * _MEGABATCH
         batches: list[NDArray[np.int64]] = []
         for start in range(0, len(order), size):
             mega = order[start : start + size]
-            mega = mega[np.argsort(self.lengths[mega], kind="stable")]
+            mega = mega[np.argsort(lengths[mega], kind="stable")]
             batches += [mega[i : i + self.batch_size] for i in range(0, len(mega), self.batch_size)]
         # Only a last batch may be short, or the loader would cut the ones after it differently.
         whole = [b for b in batches if len(b) == self.batch_size]

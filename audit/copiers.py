@@ -1,16 +1,11 @@
 """The recipes of a retrain: what each copies or changes, its settings, and how a copy is made."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from types import MappingProxyType
-from typing import Any
 
-import numpy as np
-
-from audit import foreign
-from audit.errors import ConfigError, Unsupported, did_you_mean
+from audit import foreign, rewording
+from audit.errors import ConfigError, did_you_mean
 from audit.lexicon import AXES, lexicon
 from audit.seeding import stream
 from audit.settings import RecipeConfig
@@ -18,8 +13,8 @@ from audit.swapping import find, placebo, swap
 from audit.types import Example, Text
 
 Copier = Callable[[Example], Text | None]
-"""Returns a changed text whose label stays, None where there is nothing to change."""
-WORDS = ("split", "swap", "delete")
+"""Returns a changed text whose label stays, None where there is nothing to change. It may leave the
+global generators moved: call it inside `audit.generators.kept_randomness`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +34,8 @@ class Card:
     """Setting to its default, least and greatest value."""
     strings: Mapping[str, str] = field(default_factory=dict)
     """Setting to its default; an empty one is required."""
+    drawn: bool = False
+    """One of its kinds is drawn for each text; otherwise each kind makes copies of its own."""
     copies: bool = True
     """It adds texts; otherwise it changes what the training minimises, or the decision after it."""
 
@@ -72,20 +69,38 @@ _CARDS = (
     ),
     Card(
         name="words",
-        what="words split in two, neighbours exchanged, words left out (no negation)",
+        what="words split in two, neighbours exchanged, words left out (no negation), synonyms",
         source="Wei & Zou (2019), EDA, arXiv:1901.11196; nlpaug (2019)",
         answers=("typos", "noise", "attack"),
         parts="kinds",
-        known=WORDS,
+        known=rewording.KINDS,
         default=("split", "swap"),
         numbers=_ALIKE,
     ),
     Card(
+        name="nlpaug",
+        what="one change for each text, drawn among a mix of slips and changed words",
+        source="E. Ma, nlpaug (2019), https://github.com/makcedward/nlpaug",
+        answers=("typos", "noise", "attack"),
+        parts="kinds",
+        known=(*foreign.NOISE_KINDS, *rewording.KINDS),
+        default=("synonym", "keyboard", "ocr", "spelling", "swap", "split"),
+        drawn=True,
+        numbers=_ALIKE,
+    ),
+    Card(
         name="adversarial",
-        what="training texts as changed by an attack that turned the audited model's decision",
-        source="Jin et al. (2020), arXiv:1907.11932, section 4.5; attacked once, before training",
+        what="training texts as changed by an attack that turned the decision: of the audited model "
+        "before the first epoch, of the model in training before later ones",
+        source="Jin et al. (2020), arXiv:1907.11932, section 4.5; Madry et al. (2018), "
+        "arXiv:1706.06083",
         answers=("attack",),
-        numbers={**_ALIKE, "queries": (60, 2, 100_000), "texts": (200, 1, 1_000_000)},
+        numbers={
+            **_ALIKE,
+            "queries": (60, 2, 100_000),
+            "texts": (200, 1, 1_000_000),
+            "every": (1, 0, 1000),
+        },
         strings={"attack": "deepwordbug"},
     ),
     Card(
@@ -207,7 +222,7 @@ def kinds_of(recipe: RecipeConfig) -> tuple[tuple[str, str], ...]:
     found = card(recipe)
     if not found.copies:
         return ()
-    if not found.default:
+    if found.drawn or not found.default:
         return ((recipe.name, ""),)
     return tuple((f"{recipe.name}-{part}", part) for part in parts(recipe))
 
@@ -216,18 +231,17 @@ def copier(recipe: RecipeConfig, part: str, seed: int) -> Copier:
     """Return what makes the copies of one kind; each text draws under its own name.
 
     Raises:
-        Unsupported: If nlpaug is needed and not installed.
+        Unsupported: If nlpaug or WordNet is needed and not here.
     """
     if recipe.name == "counterfactual":
         return swapper(part, seed)
     if recipe.name == "names":
         return _namer(seed)
     if recipe.name == "noise":
-        augmenter = foreign.noise(part, words=0.15, letters=0.2)
-        return _changer(
-            lambda text, rng: foreign.augment(augmenter, text, rng), "augment-noise", part, seed
-        )
-    return _changer(_worder(part), "augment-words", part, seed)
+        return _changer(rewording.disturber(part), "augment-noise", part, seed)
+    if recipe.name == "nlpaug":
+        return _changer(rewording.mixer(parts(recipe)), "augment-nlpaug", "", seed)
+    return _changer(rewording.worder(part), "augment-words", part, seed)
 
 
 def swapper(axis: str, seed: int, path: str = "augment-swap") -> Copier:
@@ -271,9 +285,7 @@ def _namer(seed: int) -> Copier:
     return copy
 
 
-def _changer(
-    change: Callable[[str, np.random.Generator], str | None], path: str, part: str, seed: int
-) -> Copier:
+def _changer(change: rewording.Change, path: str, part: str, seed: int) -> Copier:
     def copy(example: Example) -> Text | None:
         made = change(example.text, stream(seed, path, part, example.id))
         if made is None or example.second is None:
@@ -281,43 +293,3 @@ def _changer(
         return made, example.second
 
     return copy
-
-
-# What turns a label when it goes, and what is no word of the writer's.
-_KEPT = (
-    r"(?i)^(no|not|never|none|nobody|nothing|nor|neither|without|hardly|barely|cannot|\w+n['\u2019]?t"
-    r"|https?:.*|www\..*|[@#\[].*)\W*$"
-)
-
-
-def _worder(kind: str) -> Callable[[str, np.random.Generator], str | None]:
-    try:
-        word: Any = import_module("nlpaug.augmenter.word")
-    except ImportError as problem:
-        raise Unsupported(
-            f"nlpaug does not import: {problem}.", hint="pip install nlpaug"
-        ) from problem
-    shared: dict[str, Any] = {
-        "aug_p": 0.15,
-        "aug_max": None,
-        "tokenizer": str.split,
-        "reverse_tokenizer": " ".join,
-        "stopwords_regex": _KEPT,
-    }
-    augmenter = (
-        word.SplitAug(min_char=4, **shared)
-        if kind == "split"
-        else word.RandomWordAug(action=kind, **shared)
-    )
-
-    def change(text: str, rng: np.random.Generator) -> str | None:
-        plain = " ".join(text.split())
-        if not plain:
-            return None
-        with foreign.borrowed_randomness(rng):
-            made = augmenter.augment(plain, n=1, num_thread=1)
-        changed = made if isinstance(made, str) else (made[0] if made else "")
-        changed = re.sub(r"\s+", " ", changed).strip()
-        return None if not changed or changed == plain else changed
-
-    return change

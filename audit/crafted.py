@@ -33,8 +33,8 @@ def crafted(
         train: Texts that are attacked, each at most once.
         wanted: Kind to the share of texts; see `audit.augment.shares`.
         rule: The decision of the audit: what an attack turns, and what a suite calls favourable.
-        score: The model under audit. It is attacked once, before the training; the model in
-            training is not.
+        score: The model under audit, as attacked before the training; `audit.hardening` attacks
+            the model in training.
         audited: Settings of the ``templates`` probes of this audit.
         seed: Each text draws under its own name.
         resources: Where WordNet and the encoder are looked for.
@@ -64,33 +64,73 @@ def _attacked(
     resources: Resources | None,
 ) -> tuple[Example, ...]:
     """Return the changed texts of the attacks that turned the decision, labels kept."""
-    chosen = attack_recipes.recipe(string(recipe, "attack"))
-    attacks.check(chosen, resources or Resources())
-    drawn = {e.id: float(stream(seed, "adversarial", e.id).random()) for e in train.examples}
-    some = sorted(
-        (e for e in train.examples if e.label is not None and drawn[e.id] < share),
-        key=lambda e: (drawn[e.id], e.id),
-    )[: int(number(recipe, "texts"))]
-    if not some:
-        return ()
-    truth = decide(rule, score([e.input for e in some])).label.tolist()
-    targets = [
-        attacks.Target(text=e.input, truth=label, rng=stream(seed, "adversarial-search", e.id))
-        for e, label in zip(some, truth, strict=True)
-    ]
-    ended = attacks.attack(
-        targets,
-        chosen,
-        score,
+    some = attacked(recipe, train.examples, share, seed)
+    found = turned(
+        some,
+        string(recipe, "attack"),
+        int(number(recipe, "queries")),
         rule,
-        max_queries=int(number(recipe, "queries")),
+        score,
+        seed=seed,
         resources=resources,
     )
-    turned: dict[int, Text] = {}
+    return tuple(copy_of(some[i], text, recipe.name) for i, text in found.items())
+
+
+def attacked(
+    recipe: RecipeConfig, train: Sequence[Example], share: float, seed: int
+) -> tuple[Example, ...]:
+    """Return the texts that the recipe ``adversarial`` attacks: labelled ones, drawn by their id."""
+    drawn = {e.id: float(stream(seed, "adversarial", e.id).random()) for e in train}
+    some = sorted(
+        (e for e in train if e.label is not None and drawn[e.id] < share),
+        key=lambda e: (drawn[e.id], e.id),
+    )
+    return tuple(some[: int(number(recipe, "texts"))])
+
+
+def turned(
+    some: Sequence[Example],
+    recipe: str,
+    queries: int,
+    rule: Decision,
+    score: Score,
+    *,
+    seed: int,
+    path: tuple[str, ...] = ("adversarial-search",),
+    resources: Resources | None = None,
+) -> dict[int, Text]:
+    """Attack each of `some` and return, by position, the texts that turn the decision.
+
+    Args:
+        some: Texts; each search draws under `path` and the text's id.
+        recipe: Name of a shipped attack.
+        queries: Model calls that one search may make.
+        rule: What a decision is.
+        score: The model that is attacked.
+        seed: The one seed.
+        path: Address of the draws.
+        resources: Where WordNet and the encoder are looked for.
+
+    Raises:
+        ConfigError: If the attack is unknown.
+        Unsupported: If TextAttack or a resource of the attack is missing.
+    """
+    chosen = attack_recipes.recipe(recipe)
+    attacks.check(chosen, resources or Resources())
+    if not some:
+        return {}
+    truth = decide(rule, score([e.input for e in some])).label.tolist()
+    targets = [
+        attacks.Target(text=e.input, truth=label, rng=stream(seed, *path, e.id))
+        for e, label in zip(some, truth, strict=True)
+    ]
+    ended = attacks.attack(targets, chosen, score, rule, max_queries=queries, resources=resources)
+    found: dict[int, Text] = {}
     for i, how in ended:
         if not isinstance(how, lockstep.Failure) and how.outcome == "success":
-            turned[i] = how.text
-    return tuple(copy_of(some[i], turned[i], recipe.name) for i in sorted(turned))
+            found[i] = how.text
+    return dict(sorted(found.items()))
 
 
 def _filled(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil, isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from audit.errors import ConfigError
 from audit.files import write_text
 from audit.foreign import borrowed_randomness
 from audit.fscore import macro_f1, said, truth
+from audit.hardening import Reader, Round, Slots
 from audit.huggingface import quiet
 from audit.newhead import drop, freeze, positions_of, with_new_head
 from audit.objective import Loss, Objective, label_weights
@@ -34,14 +35,11 @@ from audit.seeding import stream
 from audit.settings import TrainConfig
 from audit.types import Example, Floats, Head
 
-if TYPE_CHECKING:
-    pass
-
 Progress = Callable[[int, int, str], None]
 """Called with optimiser steps done, steps in all, and a few words on how it goes."""
 
 _DONE = "written.mark"
-_SHARES = "shares.json"
+_STATE = "objective.json"
 RISEN = 1.2
 """Times its least value that the dev loss must reach to be called rising."""
 
@@ -74,6 +72,8 @@ class Fitted:
     threads: int
     resumed: bool
     """It went on from a checkpoint."""
+    attacks: tuple[Round, ...] = ()
+    """Attacks on the training texts between epochs."""
 
 
 def native_bf16() -> bool:
@@ -157,7 +157,13 @@ def _fit(
         room -= settings.prompt_tokens if settings.method == "prompt" else 0
         model = adapt(model, settings, folder / "base")
     limit = min(settings.max_length, room)
+    low = precision(settings)
+    slots = None if objective.attacking is None else Slots(objective.attacking, train)
+    if slots is not None:
+        train, objective = (*train, *slots.added), slots.objective(objective)
     rows, truncated = rows_of(tokenizer, train, truth(train, labels, head), head, limit)
+    if slots is not None:
+        slots.bind(rows, train, Reader(tokenizer, limit, pad, head, low))
     own = _loss(settings, objective, head)
     if own is not None:
         weights = dict(objective.weights)
@@ -173,7 +179,6 @@ def _fit(
 
     batches = ceil(len(rows) / settings.batch_size)
     steps = ceil(batches / settings.accumulate) * settings.epochs
-    low = precision(settings)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -226,14 +231,18 @@ def _fit(
         eval_dataset=[dev_rows[i] for i in order],
         data_collator=lambda batch: padded_with_marks(batch, pad, head),
         compute_metrics=metrics,
-        callbacks=[_watcher(settings.patience, on_progress, own)],
+        callbacks=[_watcher(settings.patience, on_progress, own, slots, labels)],
     )
     # A batch's loss is its mean, so that the Trainer divides it by the batches of a step.
     trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(PrinterCallback)
     checkpoint = _last_whole(folder)
-    if checkpoint and own is not None:
-        own.shares = read_json(checkpoint / _SHARES)["shares"]
+    if checkpoint:
+        state = read_json(checkpoint / _STATE)
+        if own is not None:
+            own.shares = state["shares"]
+        if slots is not None:
+            slots.restore(state["slots"])
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     curve = _curve(trainer.state.log_history)
@@ -261,6 +270,7 @@ def _fit(
         precision=low,
         threads=torch.get_num_threads(),
         resumed=checkpoint is not None,
+        attacks=tuple(slots.rounds) if slots is not None else (),
     )
 
 
@@ -314,12 +324,27 @@ def _last_whole(folder: Path) -> Path | None:
     return whole[-1]
 
 
-def _watcher(patience: int, on_progress: Progress, own: Loss | None) -> Any:
-    """Return a callback that tells how far it is, marks whole checkpoints and stops early."""
+def _watcher(
+    patience: int,
+    on_progress: Progress,
+    own: Loss | None,
+    slots: Slots | None,
+    labels: tuple[str, ...],
+) -> Any:
+    """Return a callback that tells how far it is, marks whole checkpoints and stops early.
+
+    Between epochs it has the training texts attacked, where that was asked for.
+    """
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
         note = ""
+
+        def on_epoch_begin(
+            self, args: Any, state: Any, control: Any, model: Any = None, **_: Any
+        ) -> None:
+            if slots is not None:
+                slots.attack(model, round(state.epoch or 0) + 1, labels)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             on_progress(int(state.global_step), int(state.max_steps), self.note)
@@ -343,8 +368,11 @@ def _watcher(patience: int, on_progress: Progress, own: Loss | None) -> Any:
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            if own is not None:
-                write_text(folder / _SHARES, json.dumps({"shares": own.shares}))
+            kept = {
+                "shares": [] if own is None else own.shares,
+                "slots": {} if slots is None else slots.state(),
+            }
+            write_text(folder / _STATE, json.dumps(kept))
             (folder / _DONE).touch()
 
     return Watcher()

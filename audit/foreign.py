@@ -56,12 +56,7 @@ def textattack(resources: Resources | None = None, *, wordnet: bool = False) -> 
         Unsupported: If TextAttack is not installed or does not import, or WordNet is not here.
     """
     resources = resources or Resources()
-    folders = [resources.stopwords()]
-    if wordnet:
-        found = resources.wordnet()
-        if found is None:
-            raise Unsupported("WordNet is not on this machine.", hint=GET_WORDNET)
-        folders.append(found)
+    folders = [resources.stopwords(), *([_wordnet(resources)] if wordnet else [])]
     with _lock, kept_randomness():
         if importlib.util.find_spec("textattack") is None:
             raise Unsupported("TextAttack is not installed.", hint="pip install textattack")
@@ -98,6 +93,22 @@ def _textattack() -> types.ModuleType:
             logger.removeHandler(handler)
         logger.propagate = True
     return module
+
+
+def show_wordnet(resources: Resources) -> None:
+    """Let NLTK find WordNet.
+
+    Raises:
+        Unsupported: If it is not here.
+    """
+    _show_to_nltk([_wordnet(resources)])
+
+
+def _wordnet(resources: Resources) -> Path:
+    found = resources.wordnet()
+    if found is None:
+        raise Unsupported("WordNet is not on this machine.", hint=GET_WORDNET)
+    return found
 
 
 def _show_to_nltk(folders: list[Path]) -> None:
@@ -224,11 +235,16 @@ def augment(augmenter: Any, text: str, rng: np.random.Generator) -> str | None:
         text: The text; white space at both ends is kept.
         rng: Where its randomness comes from; the global generators are left as they were.
     """
+    with borrowed_randomness(rng):
+        return augment_seeded(augmenter, text)
+
+
+def augment_seeded(augmenter: Any, text: str) -> str | None:
+    """Do as `augment`, with the global generators as they are."""
     stripped = text.strip()
     if not stripped:
         return None
-    with borrowed_randomness(rng):
-        made = augmenter.augment(stripped, n=1, num_thread=1)
+    made = augmenter.augment(stripped, n=1, num_thread=1)
     changed = made if isinstance(made, str) else (made[0] if made else "")
     letters = "".join(changed.split())
     if not letters or letters == "".join(text.split()):

@@ -1,12 +1,15 @@
 """From recipes to what a training minimises: pairing, weights, the worst cell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from audit.augment import Vectors, admitting
+from audit.checkpoint import digest_of
 from audit.copiers import card, number, parts, string, swapper
+from audit.crafted import attacked
 from audit.errors import ConfigError, did_you_mean
 from audit.leaks import TestTexts
-from audit.objective import Objective, balanced, cells_of
+from audit.objective import Attacking, Objective, balanced, cells_of
 from audit.settings import RecipeConfig
 from audit.thresholds import RATES, STATEMENT, Chosen, choose
 from audit.types import Corpus, Decision, Example, Floats, Text
@@ -52,6 +55,45 @@ def objective_of(
         twins = _twins(train.examples, parts(one), test, seed, stopped)
         made = replace(made, twins=twins, strength=number(one, "strength"))
     return made, tuple(stopped)
+
+
+def attacking_of(
+    recipes: Sequence[RecipeConfig],
+    train: Corpus,
+    test: Corpus,
+    wanted: Mapping[str, float],
+    rule: Decision,
+    vectors: Vectors | None,
+    *,
+    seed: int,
+) -> Attacking | None:
+    """Return how texts are attacked between epochs, None where no recipe asks for it.
+
+    Args:
+        recipes: Those of a retrain.
+        train: Texts without the copies.
+        test: The audited texts.
+        wanted: Kind of copy to the share of texts.
+        rule: The decision of the audit.
+        vectors: As in `audit.augment.augment`.
+        seed: Draws which texts are attacked, and each search.
+    """
+    for one in recipes:
+        if one.name != "adversarial" or not number(one, "every") or not wanted[one.name]:
+            continue
+        some = attacked(one, train.examples, wanted[one.name], seed)
+        held = {"test": [e.input for e in test.examples], "similarity": number(one, "similarity")}
+        return Attacking(
+            texts=tuple(e.id for e in some),
+            recipe=string(one, "attack"),
+            queries=int(number(one, "queries")),
+            rule=rule,
+            seed=seed,
+            every=int(number(one, "every")),
+            admits=admitting(train.examples, test, one, vectors),
+            admitted_by=digest_of(held),
+        )
+    return None
 
 
 def statements(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:

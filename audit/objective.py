@@ -3,16 +3,49 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import ConfigError
 from audit.settings import TrainConfig
-from audit.types import Example, Head, Text
+from audit.types import Decision, Example, Head, Text
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacking:
+    """Adversarial training: texts that are attacked again, with the model as it then is."""
+
+    texts: tuple[str, ...]
+    """Ids of the training texts that are attacked."""
+    recipe: str
+    queries: int
+    """Model calls that an attack on one text may make."""
+    rule: Decision
+    """What an attack turns; its labels in the order of the model's."""
+    seed: int
+    every: int = 1
+    """Epochs between attacks, at least 1; the first epoch has the copies it was given."""
+    admits: Callable[[Mapping[str, Text]], Mapping[str, Text]] = field(repr=False, compare=False)
+    """Keeps, of changed texts by id, those that may be trained on."""
+    admitted_by: str = ""
+    """Says what `admits` holds them against: a digest."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return what decides a model."""
+        return {
+            "texts": len(self.texts),
+            "sha256": _digest(dict.fromkeys(self.texts)),
+            "recipe": self.recipe,
+            "queries": self.queries,
+            "rule": asdict(self.rule),
+            "seed": self.seed,
+            "every": self.every,
+            "admitted_by": self.admitted_by,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +62,11 @@ class Objective:
     """Text id to the cell it counts in; group DRO lowers the loss of the worst cell."""
     step: float = 0.01
     """How fast group DRO turns to the cell that is worst, more than 0."""
+    attacking: Attacking | None = None
 
     @property
     def is_plain(self) -> bool:
+        """The loss of each text is the plain one, whatever the texts are."""
         return not (self.weights or self.twins or self.cells)
 
     def plain(self) -> dict[str, Any]:
@@ -45,6 +80,8 @@ class Objective:
         if self.cells:
             said["cells"] = dict(sorted(Counter(self.cells.values()).items()))
             said |= {"cells_sha256": _digest(self.cells), "step": self.step}
+        if self.attacking is not None:
+            said["attacking"] = self.attacking.plain()
         return said
 
 

@@ -87,6 +87,7 @@ def retrain(
             )
             train, dev = replace(train, examples=texts), replace(train, name="dev", examples=held)
         wanted = augment.shares(before, config.recipe)
+        vectors = _vectors(config)
         made = augment.augment(
             train,
             corpora["test"],
@@ -94,11 +95,21 @@ def retrain(
             wanted,
             seed=config.audit.seed,
             crafted=_crafted(config, out, base, before.plan.decision, train, wanted, display),
-            vectors=_vectors(config),
+            vectors=vectors,
         )
         objective, kept_out = mitigation.objective_of(
             config.recipe, made.corpus, corpora["test"], seed=config.audit.seed
         )
+        attacking = mitigation.attacking_of(
+            config.recipe,
+            train,
+            corpora["test"],
+            wanted,
+            before.plan.decision,
+            vectors,
+            seed=config.audit.seed,
+        )
+        objective = replace(objective, attacking=attacking)
         made = replace(made, stopped=(*leaks, *made.stopped, *kept_out))
         _record(out / "data", made, objective, mitigation.statements(config.recipe))
         said = ", ".join(f"{kind} {n:,}" for kind, n in made.copies.items())
@@ -110,7 +121,7 @@ def retrain(
                 f"{len(made.stopped):,} texts were kept out because they equal or nearly equal a "
                 "test text; data/augmentation.json lists them."
             )
-        if objective.is_plain and not any(made.copies.values()):
+        if objective == Objective() and not any(made.copies.values()):
             display.say(
                 "Nothing that a recipe answers failed or was undecided: the texts are as they "
                 "were, so the comparison shows what training again does by itself."
@@ -197,7 +208,7 @@ def _crafted(
     if not any(r.name in ("adversarial", "templates") for r in config.recipe):
         return {}
     if any(r.name == "adversarial" for r in config.recipe):
-        display.say("Attacking training texts, once, with the model as it is …")
+        display.say("Attacking training texts with the model as it is …")
     identity = model.identify(config.model, base)
     # On disk, so that an attack that was cut off is not paid for again.
     cache = DiskCache(out / "data" / "cache" / "scores.db")

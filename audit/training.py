@@ -361,6 +361,11 @@ def _notes(
             f"Training stopped after {len(fitted.curve)} of {settings.epochs} epochs: the dev "
             f"macro-F1 had not risen for {settings.patience}."
         )
+    notes += [
+        f"Before epoch {r.epoch}, {r.attacked} training texts were attacked with the model as it "
+        f"was: {r.turned} were turned, {r.admitted} of these trained on."
+        for r in fitted.attacks
+    ]
     if fitted.truncated:
         notes.append(
             f"{fitted.truncated} of {n} training texts were longer than {settings.max_length} "
@@ -389,6 +394,7 @@ def _write_record(
             "train_macro_f1": trained.train_macro_f1,
             "train_dev_gap": trained.train_macro_f1 - trained.dev["macro_f1"],
             "truncated": fitted.truncated,
+            "attacks": [asdict(one) for one in fitted.attacks],
             "notes": list(trained.notes),
             "files": {
                 p.relative_to(final).as_posix(): file_digest(p)

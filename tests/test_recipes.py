@@ -257,3 +257,27 @@ def test_a_retrain_by_five_recipes_stops_and_lists_all_planted_copies(folder, tm
     assert any("were kept out" in line for line in lines)
     again = retrain(asked, tmp_path, base=folder, display=Quiet())
     assert again.comparison == result.comparison
+
+
+def test_a_mix_draws_one_change_for_each_text_and_a_synonym_keeps_negations():
+    from audit.augment import changed
+    from audit.resources import Resources
+
+    if Resources().wordnet_source() is None:
+        pytest.skip("WordNet is not on this machine")
+    some = [
+        Example(
+            id=str(i), text=f"nobody thought the quick answer number {i} was not strange", label="x"
+        )
+        for i in range(40)
+    ]
+    one = recipe("words", kinds=["synonym"])
+    made = [t for _, t in changed(one, "synonym", some, seed=0) if t is not None]
+    assert len(made) > 30 and all({"nobody", "not"} <= set(t.split()) for t in made)
+    mixed = [t for _, t in changed(recipe("nlpaug"), "", some, seed=0)]
+    assert None not in mixed and kinds_of(recipe("nlpaug")) == (("nlpaug", ""),)
+    # Some are longer (split), some as long (slips), some of other words: more than one kind.
+    assert len({len(t.split()) for t in mixed}) > 1
+    turned = [t for _, t in changed(recipe("nlpaug"), "", some[::-1], seed=0)]
+    assert turned[::-1] == mixed
+    assert [t for _, t in changed(recipe("nlpaug"), "", some, seed=1)] != mixed
