@@ -12,6 +12,7 @@ from audit.errors import ConfigError
 from audit.policies import gates_of
 from audit.settings import (
     BaselineConfig,
+    CompareConfig,
     GatesConfig,
     RecipeConfig,
     TrainConfig,
@@ -190,6 +191,8 @@ class AuditConfig:
     """Findings that somebody answers for until a day."""
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     """The audit that ``no_worse_than`` speaks of."""
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    """What ``evenhand compare`` asks first, and which loss still counts as none."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How ``evenhand train`` and ``retrain`` fine-tune."""
     recipe: tuple[RecipeConfig, ...] = ()
@@ -319,6 +322,7 @@ def schema() -> dict[str, Any]:
     for cls in (
         *(AuditConfig, AuditSection, ModelConfig, CorpusConfig, DecisionConfig, TrainConfig),
         *(ProbeConfig, RecipeConfig, Gate, GatesConfig, WaiversConfig, BaselineConfig),
+        CompareConfig,
     ):
         table = whole if cls is AuditConfig else whole["$defs"][cls.__name__]
         table["description"] = (cls.__doc__ or "").partition("\n")[0]

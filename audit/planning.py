@@ -128,6 +128,9 @@ def prepare(
         claims=claims,
         audit_file=audit_file,
         budget=budget,
+        margin=config.compare.margin,
+        margins=config.compare.margins,
+        primary=config.compare.primary,
     )
     read = {name: as_read(one) for name, one in sorted(corpora.items())}
     plan = replace(plan, digest=plan_digest(plan, identity, read))

@@ -139,7 +139,12 @@ def retrain(
             *compare.over_seeds(comparisons),
             *mitigation.statements(config.recipe),
         )
-        comparison = replace(comparisons[0], words=words)
+        comparison = replace(
+            comparisons[0],
+            words=words,
+            advice=compare.advice(comparisons[0], len(comparisons)),
+            spread=compare.spreads(comparisons),
+        )
         write_text(out / "comparison.json", write_json(comparison) + "\n")
         result = replace(before, comparison=comparison)
         write_text(out / "result.json", write_json(result) + "\n")

@@ -124,3 +124,23 @@ class BaselineConfig:
 
     path: str | None = None
     """Folder or ``.zip`` file that ``evenhand baseline save`` made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareConfig:
+    """The table ``[compare]``: what a comparison with another audit asks, written down before."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    margin: float = 0.02
+    """Loss of accuracy, of all texts and of each group, that still counts as none."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """The same for other measurements: an id, a metric such as ``swaps.favourable_gap``, or a
+    pattern with ``*``, to the largest worsening that counts as none."""
+    primary: tuple[str, ...] = ()
+    """Ids, metrics or patterns that are asked first, besides accuracy and what gates speak of."""
+
+    def __post_init__(self) -> None:
+        for name, value in {"margin": self.margin, **self.margins}.items():
+            if not 0 < value < 1:
+                raise ValueError(f"the margin of {name} must lie between 0 and 1, got {value}")

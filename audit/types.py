@@ -512,6 +512,12 @@ class Plan:
     """Title that the user gave the audit; the model's name serves where it is empty."""
     budget: str = ""
     """What it may cost, as ``20000-calls`` or ``10m``; empty: all texts are read."""
+    margin: float = 0.02
+    """Loss of accuracy, of all texts and of each group, that a comparison counts as none."""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """The same for other measurements, by id, by metric, or with ``*``."""
+    primary: tuple[str, ...] = ()
+    """What a comparison asks first, besides accuracy and what gates speak of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -598,6 +604,49 @@ class Change:
     """After less before."""
     better: Literal["lower", "higher", "nearer_zero", ""] = ""
     verdict: Literal["better", "worse", "undecided", "unchanged", "not_estimable"] = "undecided"
+    primary: bool = False
+    """Asked first: accuracy, what a gate speaks of, and what the audit file names."""
+    p: float | None = None
+    """Two-sided, against 'no change for the better or the worse'; None: nothing to test."""
+    p_adjusted: float | None = None
+    """The same after correction over all questions of the comparison."""
+    margin: float | None = None
+    """Loss that still counts as none, where one was declared."""
+    kept: Literal["kept", "broken", "undecided", ""] = ""
+    """Whether a loss of `margin` or more is ruled out, shown, or neither; empty: no margin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimChange:
+    """One claim in two audits."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    claim: str
+    measurement: str
+    before: Status | None = None
+    """None: that audit makes no such claim."""
+    after: Status | None = None
+    outcome: Literal["new", "resolved", "remains", "opened", "closed", "same", "one_sided"]
+    """A failure that came, went or stays; a pass that is open now, or the other way round; neither;
+    or a claim of one audit alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """One change over several trainings that differ in their seed."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    measurement: str
+    values: tuple[float, ...]
+    """The change under each seed."""
+    sd: float
+    """Of `values`: the luck of one training."""
+    sampling: float
+    """Standard error of one change from the texts; it does not shrink with more seeds."""
+    mean: Estimate | Absent
+    """Over the seeds, with both errors; `Absent` for fewer than three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -612,6 +661,14 @@ class Comparison:
     changes: tuple[Change, ...]
     words: tuple[str, ...] = ()
     """What was gained, lost and left undecided, in sentences."""
+    advice: tuple[str, ...] = ()
+    """What follows from it for who has to choose, the verdict first."""
+    claims: tuple[ClaimChange, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    unlike: tuple[str, ...] = ()
+    """In what the two audits differ besides the model; empty: in nothing that moves a number."""
+    before_name: str = ""
+    after_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_runner import config, corpus, run  # noqa: F401
 
-from audit import baseline, gates, intervals, pairing, stats, store
+from audit import baseline, gates, intervals, pairing, stats, store, worsening
 from audit.borders import write_json
 from audit.cli import main
 from audit.config import BaselineConfig
@@ -230,7 +230,7 @@ def test_a_worsening_has_the_sign_of_its_metric():
     ids=["pairs", "two counts", "means"],
 )
 def test_minus_a_number_has_minus_its_interval_and_its_p(estimate):
-    minus = baseline.negated(estimate)
+    minus = worsening.negated(estimate)
     for level in (0.8, 0.95, 0.99):
         low, high = intervals.interval(estimate, level)
         assert intervals.interval(minus, level) == pytest.approx((-high, -low), abs=1e-6)
