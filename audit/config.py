@@ -19,7 +19,7 @@ from audit.settings import (
     WaiversConfig,
 )
 from audit.starter import template as template
-from audit.types import STRICT, Gate
+from audit.types import STRICT, Gate, Response
 
 Kind = Literal["historical", "test", "synthetic"]
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
@@ -201,8 +201,9 @@ class AuditConfig:
     """What the report says of the system around the model: name, owner, version, purpose, …"""
     scope: Mapping[str, str] = field(default_factory=dict)
     """What the audit covers and leaves out, in words."""
-    responses: Mapping[str, str] = field(default_factory=dict)
-    """Replies of those responsible, by finding id; they travel in the result with this file."""
+    responses: Mapping[str, str | Response] = field(default_factory=dict)
+    """Replies of those responsible, by finding id, measurement or metric: a text, or a table with
+    ``response``, ``owner``, ``due`` and ``cause``."""
 
     def __post_init__(self) -> None:
         if "test" not in self.corpora:

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
-from audit import baseline, budgeted, judging, provenance, store, waivers
+from audit import baseline, budgeted, judging, provenance, responses, store, waivers
 from audit.bench import Bench, Probe
 from audit.borders import read_plain, write_json
 from audit.cache import DiskCache
@@ -374,6 +374,7 @@ def _provenance(prepared: Prepared, machine: Mapping[str, Any]) -> Provenance:
         operator=provenance.operator(),
         system=config.system,
         scope=config.scope,
+        responses=responses.settled(config.responses),
     )
 
 

@@ -453,6 +453,29 @@ class Waiver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What those who are responsible say to a finding."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    response: str = ""
+    """What is done about it, or why nothing is."""
+    owner: str = ""
+    """Who answers for it."""
+    due: str = ""
+    """By when, ``YYYY-MM-DD``."""
+    cause: str = ""
+    """What was found to cause it: an audit of answers cannot tell."""
+
+    def __post_init__(self) -> None:
+        if self.due:
+            try:
+                date.fromisoformat(self.due)
+            except ValueError:
+                raise ValueError(f"due must be a day, as 2027-01-31, got {self.due!r}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something a reader should act on: criterion, condition, effect, evidence."""
 
@@ -563,6 +586,8 @@ class Provenance:
     operator: str = ""
     system: Mapping[str, str] = field(default_factory=dict)
     scope: Mapping[str, str] = field(default_factory=dict)
+    responses: Mapping[str, Response] = field(default_factory=dict)
+    """By finding id, measurement or metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,10 @@ from statsmodels.stats.multitest import multipletests
 
 from audit import stats
 from audit.report import render
+from audit.report._catalogue import english
 from audit.report._exploratory import corrected
-from audit.report._wording import no_effect, reading
+from audit.report._wording import no_effect
+from audit.report._wording import reading as read
 from audit.types import Claim, Measurement, ProbeRun, Verdict
 
 GAPS = {"a": (60, 30), "b": (50, 45), "c": (51, 49), "d": (40, 62), "e": (50, 50)}
@@ -59,8 +61,10 @@ def test_a_declared_number_is_not_counted_among_the_exploratory_ones(gaps):
 def test_what_may_be_chance_among_so_many_is_said_so(gaps):
     m = gap("x", 60, 46)
     assert stats.p_beyond(m.value, 0, "above") < 0.025
-    assert "may" not in reading(m, 0.03, 12)
-    assert "may by chance" in reading(m, 0.2, 12) and "q = 0.200 among 12" in reading(m, 0.2, 12)
+    assert "may" not in english(read(m, 0.03, 12))
+    assert "may by chance" in english(read(m, 0.2, 12)) and "q = 0.200 among 12" in english(
+        read(m, 0.2, 12)
+    )
 
 
 def test_what_each_slice_was_measured_under_is_said_at_its_row(gaps):

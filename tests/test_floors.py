@@ -49,7 +49,16 @@ FLOORS = [
         *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
         *("law", "publication", "renderings"),
-        *("waivers", "policies", "judging", "exports", "baseline", "history", "trackers"),
+        *(
+            "waivers",
+            "responses",
+            "policies",
+            "judging",
+            "exports",
+            "baseline",
+            "history",
+            "trackers",
+        ),
         *(
             "gates",
             "compare",

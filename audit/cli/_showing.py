@@ -13,8 +13,12 @@ def report(
         Path | None,
         typer.Option(help="Folder for the publication block of NYC Local Law 144, instead."),
     ] = None,
+    responses: Annotated[
+        Path | None, typer.Option(help="TOML file with responses, owners and due dates.")
+    ] = None,
 ) -> int:
     """Render a stored result as one HTML page. No model is loaded."""
+    from audit import responses as answers
     from audit import store
     from audit.files import write_text
     from audit.report import render
@@ -29,10 +33,14 @@ def report(
         for words in missing:
             print(f"Before this is published, state: {words.en}.")
         return 0
+    if responses is not None:
+        read = answers.answered(read, answers.read(responses))
     folder = result if result.is_dir() else result.parent
     page = out or folder / "report.html"
     write_text(page, render(read))
     print(f"Report: {page}")
+    for key in answers.unheard(read):
+        print(f"No finding of this result is answered by {key!r}.")
     return 0
 
 

@@ -13,17 +13,32 @@ from typing import TYPE_CHECKING
 
 from audit import figures, gates
 from audit.law import crosswalk
+from audit.report import _catalogue as words
 from audit.report._aligned import AlignedRow, aligned_rows
-from audit.report._passages import Heated, Segment, compare, heat, hidden, pieces, visible
+from audit.report._anchors import anchor
+from audit.report._catalogue import Term, say
+from audit.report._parts import settings
+from audit.report._passages import (
+    Heated,
+    Segment,
+    compare,
+    heat,
+    hidden,
+    pieces,
+    tongue,
+    visible,
+)
 from audit.report._passages import plain as uncompared
 from audit.report._plots import Axis, Plot, axis, plot
-from audit.report._view import anchor, arrange, settings, stated
-from audit.report._wording import MEANINGS, STATUSES, duration, rule
+from audit.report._rest import rest_block, words_block
+from audit.report._view import arrange
+from audit.report._wording import STATUSES, duration, rule, when
 from audit.shipped import shipped
 from audit.types import Absent, AuditResult
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 __all__ = [
     "AlignedRow",
@@ -51,15 +66,23 @@ def render(result: AuditResult) -> str:
     """
     code = gates.exit_code(result.verdicts, result.runs, undecided=result.plan.undecided)
     env = _environment()
+    made = arrange(result, code)
     return env.get_template("report.html.j2").render(
-        page=arrange(result, code),
+        page=made,
+        law=crosswalk(result),
+        statuses=_words_of_statuses(),
         result=result,
         policy=_policy(
             env.get_template("script.js").render(), env.get_template("style.css").render()
         ),
-        statuses=STATUSES,
-        meanings=MEANINGS,
-        law=crosswalk(result),
+        words_json=words_block(result.plan.level),
+        rest_json=rest_block(
+            made.probes,
+            made.books,
+            result.plan.decision.threshold,
+            made.later_rows,
+            made.later_cases,
+        ),
     )
 
 
@@ -68,18 +91,39 @@ def page(template: str, **said: object) -> str:
 
     Args:
         template: Name of a template beside the report's.
-        said: What it shows; `policy`, `statuses` and the report's macros and filters are there.
+        said: What it shows; `policy` and the report's macros and filters are there.
     """
     env = _environment()
     style = env.get_template("style.css").render()
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'"
     )
-    return env.get_template(template).render(policy=policy, statuses=STATUSES, **said)
+    return env.get_template(template).render(policy=policy, statuses=_words_of_statuses(), **said)
+
+
+def _words_of_statuses() -> dict[str, str]:
+    return {status: words.written("en", say(f"status.{status}")) for status in STATUSES}
 
 
 def _shown(value: object) -> object:
     return visible(value) if type(value) is str and not value.isprintable() else value
+
+
+def _said(key: str, /, **args: object) -> Markup:
+    """Show a message in every language."""
+    return words.both(say(key, **args))
+
+
+def _attribute(name: str, key: str, /, **args: object) -> Markup:
+    return words.attribute(name, say(key, **args))
+
+
+def _tongue(text: str) -> Markup:
+    """Return the attribute that says in which language a text is, where that can be told."""
+    from markupsafe import Markup
+
+    found = tongue(text)
+    return Markup(f' lang="{found}"') if found else Markup("")
 
 
 def _policy(script: str, style: str) -> str:
@@ -113,6 +157,7 @@ def _environment() -> Environment:
         "duration": duration,
         "humanise": figures.humanise,
         "limit": figures.limit,
+        "named": words.named,
         "number": figures.number,
         "percent": figures.percent,
         "pieces": pieces,
@@ -120,8 +165,19 @@ def _environment() -> Environment:
         "rule": rule,
         "settings": settings,
         "signed": figures.signed,
-        "stated": stated,
+        "tongue": _tongue,
+        "translated": words.translated,
         "visible": visible,
+        "when": when,
+    }
+    env.globals |= {
+        "attr": _attribute,
+        "en": lambda key: words.written("en", say(key)),
+        "say": say,
+        "say_term": Term,
+        "t": _said,
+        "tell": words.both,
+        "zh": lambda key: words.written("zh", say(key)),
     }
     env.tests["absent"] = lambda value: isinstance(value, Absent)
     return env

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from audit.figures import MINUS
+from audit.scripts import script
 
 _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Scripts written without spaces: each character is compared on its own."""
@@ -92,6 +93,42 @@ def pieces(text: str) -> tuple[Piece, ...]:
     if start < len(text):
         found.append(Piece(text[start:]))
     return tuple(found)
+
+
+_TONGUES = {
+    "Han": "zh",
+    "Hiragana": "ja",
+    "Katakana": "ja",
+    "Hangul": "ko",
+    "Thai": "th",
+    "Hebrew": "he",
+    "Greek": "el",
+    "Armenian": "hy",
+    "Georgian": "ka",
+    "Arabic": "ar",
+    "Cyrillic": "ru",
+    "Devanagari": "hi",
+    "Bengali": "bn",
+    "Tamil": "ta",
+}
+"""Script to the language that a reader's voice tries first; most scripts serve several."""
+_ENGLISH = frozenset("the and of to is was in that it for with he she they i you not a".split())
+_KANA = re.compile("[\u3040-\u30ff]")
+
+
+def tongue(text: str) -> str:
+    """Return the language tag of a text, as far as its letters tell: empty where they do not.
+
+    Latin letters are English where two of its commonest words occur, Han with kana is Japanese.
+    """
+    head = text[:2_000]
+    written_in = script(head)
+    if written_in == "Latin":
+        words = set(re.findall("[a-z]+", head.lower()))
+        return "en" if len(words & _ENGLISH) >= 2 else ""
+    if written_in == "Han" and _KANA.search(head):
+        return "ja"
+    return _TONGUES.get(written_in, "")
 
 
 def visible(text: str) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
-from audit.figures import limit as written
+from audit.figures import limit as written_limit
 from audit.figures import number, percent
+from audit.report._catalogue import say, written
 from audit.types import Estimate
 
 WIDTH, MARGIN = 240.0, 9.0
@@ -13,6 +14,8 @@ WIDTH, MARGIN = 240.0, 9.0
 
 @dataclass(frozen=True, slots=True)
 class Tick:
+    """A mark on a scale."""
+
     x: float
     text: str
     anchor: str
@@ -48,6 +51,7 @@ class Plot:
 
     text: str
     """The chart in words."""
+    chinese: str
     x: float
     low: float
     high: float
@@ -100,14 +104,20 @@ def plot(
         before: The same quantity in an earlier audit.
     """
     low, high, level = interval or (e.low, e.high, e.level)
-    said = f"{number(e.value)}, {percent(level)} interval {number(low)} to {number(high)}"
+    ends = {"value": number(e.value), "low": number(low), "high": number(high)}
+    said = say("plot.estimate", level=percent(level), **ends)
     for side, value in limits:
-        said += f"; limit: {side.replace('_', ' ')} {written(value)}"
+        said = say(f"plot.{side}", plot=said, limit=written_limit(value))
     if before is not None:
-        said = f"after: {said}; before: {number(before.value)}, {number(before.low)} to "
-        said += number(before.high)
+        was = {
+            "value": number(before.value),
+            "low": number(before.low),
+            "high": number(before.high),
+        }
+        said = say("plot.before", plot=said, **was)
     return Plot(
-        text=said,
+        text=written("en", said),
+        chinese=written("zh", said),
         x=scale.x(e.value),
         low=scale.x(low),
         high=scale.x(high),
@@ -132,4 +142,4 @@ def _round_step(rough: float) -> float:
 
 def _tick(value: float, step: float) -> str:
     digits = max(0, -floor(log10(step) + 1e-9))
-    return written(round(value, digits) + 0.0)
+    return written_limit(round(value, digits) + 0.0)

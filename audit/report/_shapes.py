@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from audit.report._catalogue import Said
 from audit.report._passages import Heated, Segment
 from audit.report._plots import Axis, Plot
 from audit.types import (
-    AuditResult,
     Case,
     Change,
     CorpusInfo,
@@ -15,6 +15,7 @@ from audit.types import (
     PlannedProbe,
     ProbeCost,
     ProbeRun,
+    Response,
     Verdict,
 )
 
@@ -22,6 +23,9 @@ from audit.types import (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
     case: Case
+    anchor: str
+    delta: str
+    """Change of the favourable score, signed."""
     before: tuple[Segment, ...]
     after: tuple[Segment, ...]
     changed: bool
@@ -49,7 +53,7 @@ class Row:
     anchor: str
     plot: Plot | None
     claims: tuple[ClaimRow, ...]
-    reading: str
+    reading: Said | None
     finding: str
     status: str
     """Worst status of its claims, ``exploratory``, or ``absent``: what the filter looks at."""
@@ -59,6 +63,8 @@ class Row:
 class Block:
     """All slices of one metric, on one scale."""
 
+    key: str
+    """Names the block to the script."""
     metric: str
     unit: str
     family: str
@@ -74,18 +80,19 @@ class Block:
 class Casebook:
     """The cases of one measurement."""
 
+    key: str
     measurement: str
     anchor: str
     cases: tuple[CaseView, ...]
-
-    @property
-    def heated(self) -> bool:
-        return any(view.heated for view in self.cases)
+    """Those in the HTML; the script draws the others."""
+    total: int
+    heated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeView:
     run: ProbeRun
+    key: str
     anchor: str
     planned: PlannedProbe | None
     cost: ProbeCost | None
@@ -94,11 +101,15 @@ class ProbeView:
     """Of measurements without a finding; the others stand with their finding."""
     missing: tuple[str, ...]
     """Planned and not measured."""
+    rest: int
+    """Rows that are not in the HTML."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingView:
     finding: Finding
+    response: Response
+    why_severe: Said
     measured: str
     claims: tuple[ClaimRow, ...]
     casebook: Casebook | None
@@ -135,22 +146,3 @@ class CorpusView:
     info: CorpusInfo
     labels: tuple[Bar, ...]
     groups: tuple[tuple[str, tuple[Bar, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    result: AuditResult
-    exit_code: int
-    exit_words: str
-    headline: str
-    warnings: tuple[str, ...]
-    counts: tuple[tuple[str, int], ...]
-    claims: tuple[ClaimRow, ...]
-    findings: tuple[FindingView, ...]
-    probes: tuple[ProbeView, ...]
-    changes: tuple[ChangeRow, ...]
-    shift_axis: Axis
-    corpora: tuple[CorpusView, ...]
-    measurements: int
-    cases_left_out: int
-    methods: tuple[str, ...]

@@ -1,10 +1,13 @@
-"""What the page says of a state, a number or an outcome, in words."""
+"""What the page says of a state, a number or an outcome: messages, filled in each language later."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
 
 from audit.figures import humanise, number, p_equals
+from audit.report._catalogue import Said, Words, say
 from audit.types import (
     Absent,
     AuditResult,
@@ -17,136 +20,82 @@ from audit.types import (
     Verdict,
 )
 
-STATUSES = {
-    "fail": "Fail",
-    "error": "Error",
-    "inconclusive": "Undecided",
-    "not_estimable": "Not estimable",
-    "pass": "Pass",
-    "not_applicable": "Not applicable",
-}
-"""Status to the word on the page, in the order in which a reader needs them."""
-
-MEANINGS = {
-    "fail": "the evidence says that the limit is broken",
-    "error": "the probe crashed: nothing was judged",
-    "inconclusive": "these texts cannot say on which side of the limit the truth lies",
-    "not_estimable": "no number could be formed",
-    "pass": "the evidence says that the limit is kept",
-    "not_applicable": "optional, and the slice is empty in these texts",
-}
-
-_EXITS = {
-    0: "No blocking claim failed, crashed or stayed undecided. A job with these gates goes on.",
-    1: "At least one blocking limit is broken. A job that runs these gates stops.",
-    2: "A probe behind a blocking claim crashed, so that claim was not judged. A job that runs "
-    "these gates stops until the probe has been mended.",
-    3: "No blocking limit was found broken, but at least one blocking claim could not be decided. "
-    "Undecided is not a pass: a job that runs these gates stops, with a code of its own.",
-}
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+STATUSES = ("fail", "error", "inconclusive", "not_estimable", "pass", "not_applicable")
+"""In the order in which a reader needs them."""
 
 
-def exit_words(code: int, result: AuditResult) -> str:
+def exit_words(code: int, result: AuditResult) -> Said:
     """Say what an exit code means for whoever waits for it."""
-    text = _EXITS[code]
     if code == 0 and (_any(result, "inconclusive") or _any(result, "not_estimable")):
-        text = (
-            "No blocking limit was found broken. Some claims stayed undecided; the plan says that "
-            "such claims warn and do not stop a job."
-        )
+        return say("exit.0_open")
     if code == 1 and not _any(result, "fail"):
-        text = (
-            "No limit was found broken, but a blocking claim stayed undecided, and the plan says "
-            "that undecided counts as failed. A job that runs these gates stops."
-        )
-    return text
+        return say("exit.1_open")
+    return say(f"exit.{code}")
 
 
 def _any(result: AuditResult, status: str) -> bool:
     return any(v.status == status and v.claim.blocking and not v.waived_by for v in result.verdicts)
 
 
-def headline(verdicts: Sequence[Verdict]) -> str:
+def headline(verdicts: Sequence[Verdict]) -> Said:
     """Return the outcome as one sentence, with no comfort added."""
     if not verdicts:
-        return "No limit was declared, so nothing was judged."
+        return say("headline.none")
     counts = Counter[str](v.status for v in verdicts)
     whole = len(verdicts)
     judged = whole - counts["not_applicable"]
-    said = [
-        f"{_count(counts[status])} {words[min(1, counts[status] - 1)]}"
-        for status, words in {
-            "fail": ("fails", "fail"),
-            "error": ("crashed", "crashed"),
-            "inconclusive": ("is undecided", "are undecided"),
-            "not_estimable": ("could not be estimated", "could not be estimated"),
-        }.items()
+    said = tuple(
+        say(f"headline.{status}", n=Words(counts[status]))
+        for status in ("fail", "error", "inconclusive", "not_estimable")
         if counts[status]
-    ]
-    claims = f"{_count(whole)} {'claim' if whole == 1 else 'claims'}"
-    if not said:
-        if not judged:
-            return f"{_capital(claims)}, none of which applies to these texts."
-        every = "The one claim passes" if whole == 1 else f"All {claims} pass"
-        if judged < whole:
-            every = f"{_capital(_count(judged))} of {claims} pass; the rest do not apply"
-        return f"{every}, at the limits that were declared."
-    return f"Of {claims}, {_listed(said)}."
+    )
+    claims = say("headline.claims", n=Words(whole))
+    if said:
+        return say("headline.of", claims=claims, said=said)
+    if not judged:
+        return _begins(say("headline.inapplicable", claims=claims))
+    if judged < whole:
+        return _begins(say("headline.most", judged=Words(judged), claims=claims))
+    return say("headline.all", n=whole, claims=claims)
 
 
-def _count(n: int) -> str:
-    return _NUMBERS[n] if n < len(_NUMBERS) else f"{n:,}"
+def _begins(said: Said) -> Said:
+    return replace(said, capital=True)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def warnings(result: AuditResult) -> tuple[str, ...]:
+def warnings(result: AuditResult) -> tuple[Said, ...]:
     """Return what a reader must know before the first number."""
-    runs, found = result.runs, []
+    runs = result.runs
+    found: list[Said] = []
     measured = [m for run in runs for m in run.measurements]
     crashed = [run.probe for run in runs if run.error]
     idle = [run.probe for run in runs if run.not_run]
     if not runs:
-        found.append("No probe was run. This page holds a plan and no results.")
+        found.append(say("warn.no_run"))
     elif len(crashed) == len(runs):
-        found.append("Every probe crashed. Nothing on this page says anything about the model.")
+        found.append(say("warn.all_crashed"))
     elif len(crashed) + len(idle) == len(runs):
-        found.append(
-            "Every probe crashed or was not run. "
-            "Nothing on this page says anything about the model."
-        )
+        found.append(say("warn.all_idle"))
     elif crashed:
-        found.append(
-            f"{_capital(_count(len(crashed)))} of {_count(len(runs))} probes did not finish: "
-            f"{', '.join(crashed)}. What they did not measure is unknown, not clear."
-        )
+        counts = {"n": Words(len(crashed)), "whole": Words(len(runs))}
+        found.append(_begins(say("warn.crashed", names=_names(crashed), **counts)))
     if measured and all(isinstance(m.value, Absent) for m in measured):
-        found.append(
-            "No number could be formed: "
-            + (f"all {len(measured):,} measurements are" if len(measured) > 1 else "the one is")
-            + " absent. Nothing on this page says anything about the model."
-        )
+        found.append(say("warn.all_absent", n=len(measured)))
     elif runs and not measured and len(crashed) + len(idle) < len(runs):
-        found.append("The probes ran and measured nothing.")
+        found.append(say("warn.silent"))
     if idle and len(crashed) + len(idle) < len(runs):
-        verb = "probe was" if len(idle) == 1 else "probes were"
-        found.append(f"{_capital(_count(len(idle)))} {verb} not run: {', '.join(idle)}.")
+        found.append(_begins(say("warn.idle", n=Words(len(idle)), names=_names(idle))))
     corpora = result.provenance.corpora
-    found += [f"The corpus {c.name} holds no text." for c in corpora if not c.texts]
+    found += [say("warn.empty", name=c.name) for c in corpora if not c.texts]
     synthetic = [c.name for c in corpora if c.kind == "synthetic" and c.texts]
     if synthetic:
-        found.append(
-            f"The texts of {', '.join(synthetic)} are synthetic: they show how the model reacts, "
-            "not how often such texts occur."
-        )
+        found.append(say("warn.synthetic", names=_names(synthetic)))
     return tuple(found)
+
+
+def _names(names: Sequence[str]) -> tuple[str | Said, ...]:
+    """Name the first few: a list of hundreds is no sentence."""
+    return tuple(names[:12]) if len(names) <= 12 else (*names[:12], "…")
 
 
 def no_effect(m: Measurement) -> float | None:
@@ -171,7 +120,7 @@ def no_effect(m: Measurement) -> float | None:
     return 0.0 if signed else None
 
 
-def reading(m: Measurement, q: float | None = None, among: int = 0) -> str:
+def reading(m: Measurement, q: float | None = None, among: int = 0) -> Said | None:
     """Say on which side of *no effect* an estimate lies, where there is such a value.
 
     Args:
@@ -180,23 +129,19 @@ def reading(m: Measurement, q: float | None = None, among: int = 0) -> str:
         among: How many those are.
     """
     e = m.value
-    if isinstance(e, Absent):
-        return ""
     none = no_effect(m)
-    if none is None:
-        return ""
-    within = "" if q is None or among < 2 else f" q {p_equals(q)} among {among:,}."
+    if isinstance(e, Absent) or none is None:
+        return None
     if e.low <= none <= e.high:
-        detectable = (
-            f" A difference of {number(e.mde)} would have been detected with 80% power."
-            if e.mde is not None
-            else ""
-        )
-        return f"Direction undecided: the interval covers {none:g}.{detectable}"
+        if e.mde is None:
+            return say("reading.undecided", none=f"{none:g}")
+        return say("reading.undecided_mde", none=f"{none:g}", mde=number(e.mde))
     side = "above" if e.low > none else "below"
-    if q is not None and q > 1 - e.level:
-        return f"The interval alone lies {side} {none:g}; among so many it may by chance.{within}"
-    return f"The whole interval lies {side} {none:g}.{within}"
+    by_chance = q is not None and q > 1 - e.level
+    said = say(f"reading.{'chance_' if by_chance else ''}{side}", none=f"{none:g}")
+    if q is None or among < 2:
+        return said
+    return say("reading.with_q", reading=said, q=p_equals(q), n=among)
 
 
 def is_share(m: Measurement) -> bool:
@@ -204,21 +149,58 @@ def is_share(m: Measurement) -> bool:
     return m.unit.startswith("share") and no_effect(m) is None
 
 
-def rule(decision: Decision) -> str:
+def rule(decision: Decision) -> Said:
     """Say how scores become a decision."""
-    wanted = ", ".join(decision.favourable)
+    wanted = _names(decision.favourable)
     if decision.head == "multi":
         least = 0.5 if decision.threshold is None else decision.threshold
-        return f"A label applies from a probability of {least:g} on. Favourable: {wanted}."
+        return say("rule.multi", threshold=f"{least:g}", wanted=wanted)
     if decision.threshold is None:
-        return f"The likeliest label decides. Favourable: {wanted}."
-    return f"Favourable ({wanted}) from a probability of {decision.threshold:g} on."
+        return say("rule.top", wanted=wanted)
+    return say("rule.threshold", threshold=f"{decision.threshold:g}", wanted=wanted)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float) -> Said:
     """Write a time span."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return say("duration.s", n=f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}")
+    if seconds < 7200:
+        return say("duration.min", n=f"{seconds / 60:.0f}")
+    return say("duration.h", n=f"{seconds / 3600:.1f}")
+
+
+def when(text: str) -> Said | str:
+    """Write a day or a moment as a language writes it; what is neither stays as it is."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" +", "+"))
+        day: date = moment.date()
+    except ValueError:
+        return text
+    said = say(
+        "date.day",
+        day=f"{day.day}",
+        number=f"{day.month}",
+        month=say(f"month.{day.month}"),
+        year=f"{day.year}",
+    )
+    if len(text) <= len("2026-11-23"):
+        return said
+    zone = moment.strftime("%z")
+    zone = f"UTC{zone[:3]}:{zone[3:5]}" if zone else ""
+    zone = "UTC" if zone == "UTC+00:00" else zone
+    return say("date.time", date=said, clock=f"{moment:%H:%M:%S}", zone=zone)
+
+
+def severity_reason(severity: str, verdict: Verdict | None, e: Estimate | None) -> Said:
+    """Say how a finding came by its severity; see the rule at the head of `audit.findings`."""
+    word = say(f"severity.{severity}")
+    if verdict is None:
+        return _begins(say("why.alone", severity=word))
+    order = ("minor", "moderate", "serious", "critical")
+    claim = verdict.claim
+    declared = say(f"severity.{claim.severity}")
+    step = order.index(severity) - order.index(claim.severity) if severity in order else 0
+    if verdict.status != "fail" or e is None:
+        return _begins(say("why.open", severity=word, declared=declared))
+    key = {0: "why.as_declared", 1: "why.up", -1: "why.down"}.get(step, "why.declared")
+    return _begins(say(key, severity=word, declared=declared))
