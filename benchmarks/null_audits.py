@@ -3,27 +3,30 @@
 Every audit is a whole one: texts with groups, a callable classifier, the plan a user would write,
 the probes' own run, `gates.judge`. In the first part the model knows nothing of any group, and
 gates stand where it hurts: at no gap at all, or with rates exactly at their limit. An audit counts
-when a single claim of it fails. In the second part a gap of the size that `evenhand plan` prints as
-the smallest detectable, and of 1.3 times it, is planted in one group.
+when a single claim of it fails. Where texts come from templates, a suite of crossed templates is run
+too (`probes.templates`). In the second part a gap of the size that `evenhand plan` prints as the
+smallest detectable, and of 1.3 times it, is planted in one group; and one as far beyond a gate's
+limit as `evenhand plan` says that it must lie for one of so many claims to fail.
 
-    python benchmarks/null_audits.py              1,000 audits without, 1,200 with a planted gap
-    python benchmarks/null_audits.py --quick      60 and 180; at most 50 s
+    python benchmarks/null_audits.py              1,000 audits without, 1,500 with a planted gap
+    python benchmarks/null_audits.py --quick      60 and 150; at most 50 s
     python benchmarks/null_audits.py --sabotage   with --quick: clusters taken for single texts and
                                                   no correction for many claims; must fail
 
 Bars: the exact 95 % interval of the share of failed audits reaches down to 0.05; that of planted
 gaps found reaches up to 0.80, and to 0.95 at 1.3 times; no gap is found in the wrong direction.
-*Found* is what the detectable effect is defined for: the 95 % interval excludes 0. The verdict of a
-gate at 0 is stricter, as it looks at exact bounds and corrects for all that was asked; its share is
-printed beside. The last line is JSON; the exit status is 1 where a bar is not met.
+*Found* is what the detectable effect is defined for: the 95 % interval excludes 0, or the limit. The
+verdict of a gate is stricter, as it looks at exact bounds and corrects for all that was asked; its
+share is printed beside, and has a bar of 0.80 at the distance that the plan prints for gates. The
+last line is JSON; the exit status is 1 where a bar is not met.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -37,6 +40,7 @@ from audit import gates, stats
 from audit.bench import Bench, Planned
 from audit.catalogue import make
 from audit.decision import make as decision
+from audit.power import mde_of_claim
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.seeding import stream
@@ -60,8 +64,12 @@ SIZES = (40, 80, 200)
 """Texts of a group; half of the audits have one group five times as large."""
 RATES = (0.05, 0.2, 0.5, 0.8)
 LIMITS = (0.0, 0.02, 0.05)
+WRONG = 0.2
+"""Share of a suite's checks that fail, whoever they are about."""
 PAIR = "swaps.favourable_gap[axis=gender,pair=female-male]"
 Floats = NDArray[np.float64]
+Plant = Callable[[float, int], tuple[Estimate, bool]]
+"""Of times the printed effect and a number: what was measured less its limit, and the gate's word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,18 +138,14 @@ def main() -> int:
         "failed": [k, n],
         "interval": [round(low, 4), round(high, 4)],
     }
-    each = 15 if said.quick else 100
-    print("planted gaps: the interval excludes 0; a gate at 0 fails; found in the wrong direction")
+    each = 10 if said.quick else 100
+    print("planted gaps: the interval excludes the limit; the gate fails; in the wrong direction")
     for times, bar in ((1.0, POWER), (1.3, PLAIN)):
         hits: list[bool] = []
         wrong = 0
         for name, plant in {**PLANTS, **SHOWN}.items():
-            each_found, each_failed = [], []
-            for i in range(each):
-                e, failed = plant(times, i)
-                each_found.append(e.low > 0)
-                each_failed.append(failed)
-                wrong += e.high < 0
+            each_found, each_failed, astray = planted(plant, times, each)
+            wrong += astray
             said_of_gate = f"gate {np.mean(each_failed):.3f}"
             aside = " (no bar)" if name in SHOWN else ""
             print(f"    {times} x {name:44} {told(each_found)}; {said_of_gate}{aside}", flush=True)
@@ -151,10 +155,22 @@ def main() -> int:
         holds &= share[3] >= bar and wrong == 0
         line[f"found_at_{times}"] = [share[0], share[1]]
         line[f"wrong_at_{times}"] = wrong
+    print("as far beyond the limit as the plan says of a claim: its gate fails")
+    for name, plant in GATES.items():
+        _, failed, astray = planted(plant, 1.0, each)
+        print(f"    {name:44} {told(failed)}; wrong direction {astray}", flush=True)
+        holds &= exact(failed)[3] >= POWER and astray == 0
+        line.setdefault("gates", []).append(sum(failed))
     print(f"{time.perf_counter() - clock:.0f} s")
     line["holds"] = bool(holds)
     print(json.dumps(line))
     return 0 if holds else 1
+
+
+def planted(plant: Plant, times: float, each: int) -> tuple[list[bool], list[bool], int]:
+    """Return which gaps were found, which gates failed, and how many were found reversed."""
+    estimates, failed = zip(*(plant(times, i) for i in range(each)), strict=True)
+    return [e.low > 0 for e in estimates], list(failed), sum(e.high < 0 for e in estimates)
 
 
 def null_audit(i: int, tally: Tally, *, sabotage: bool) -> None:
@@ -196,10 +212,51 @@ def null_audit(i: int, tally: Tally, *, sabotage: bool) -> None:
     if swaps:
         asked.append(("swaps", {"axis": "gender"}))
         wanted.append(Gate(metric="swaps.favourable_gap", at_most=limit, at_least=-limit))
-    planned, runs = audited(model, corpus, asked)
+    suite = None
+    if kind == "templates crossed":
+        model, suite = crossed(rng, model, max(12, n // 4), min(count, 5), sabotage=sabotage)
+        asked.append(("templates", {"corpus": "suite", "identity": ("group",)}))
+        wanted += [
+            Gate(metric="templates.failure_gap", at_most=limit, at_least=-limit),
+            Gate(metric="templates.score_gap", at_most=limit, at_least=-limit),
+            Gate(metric="templates.excess_flip_rate", at_most=limit),
+            Gate(metric="templates.excess_score_shift", at_most=limit),
+            Gate(metric="templates.type_failure_rate", where={"type": "MFT"}, at_most=WRONG),
+        ]
+    planned, runs = audited(model, corpus, asked, suite)
     verdicts = judged(gates.expand(wanted, planned), runs, sabotage=sabotage)
     fails = any(v.status == "fail" for v in verdicts)
     tally.add(fails, kind, f"limit {limit:g}", f"{count} groups")
+
+
+def crossed(
+    rng: np.random.Generator, model: Table, templates: int, groups: int, *, sabotage: bool
+) -> tuple[Table, Corpus]:
+    """Return `model` with texts from templates, each filled with two people of every group.
+
+    Scores go with the template and the person, never with the group. Every text is a check of its
+    own, whose expectation fails oftener on some templates than on others, and each template is a
+    check that its texts are decided alike.
+    """
+    template = np.repeat(np.arange(templates), 2 * groups)
+    group = np.tile(np.repeat(np.arange(groups), 2), templates)
+    shift = np.mean(model.base)
+    own = np.sqrt(0.5) * rng.normal(size=templates)[template]
+    base = shift + own + np.sqrt(0.4) * rng.normal(size=len(template))
+    first = len(model.base)
+    model = replace(model, base=np.concatenate([model.base, base]))
+    lines = [f"She wrote down number {first + i}" for i in range(len(template))]
+    said = model.probabilities(lines)[:, 1] >= 0.5
+    turned = rng.random(len(template)) < rng.beta(1, 1 / WRONG - 1, size=templates)[template]
+    rows = []
+    for i, line in enumerate(lines):
+        cluster = f"{i}" if sabotage else f"{template[i]}"
+        who = {"group": f"g{group[i]}"}
+        label = model.labels[int(said[i] != turned[i])]
+        rows.append(Example(id=f"m{i}", text=line, label=label, groups=who, cluster=cluster))
+        who = {**who, "type": "INV", "case": f"{template[i]}"}
+        rows.append(Example(id=f"i{i}", text=line, groups=who, cluster=f"{template[i]}"))
+    return model, Corpus(name="suite", labels=model.labels, examples=tuple(rows))
 
 
 def judged(
@@ -211,25 +268,37 @@ def judged(
 
 
 def two_groups(
-    times: float, i: int, *, n: int, m: int, rate: float, others: int = 0, sources: int = 1
+    times: float,
+    i: int,
+    *,
+    n: int,
+    m: int,
+    rate: float,
+    others: int = 0,
+    sources: int = 1,
+    of_gate: bool = False,
 ) -> tuple[Estimate, bool]:
     """Plant a gap of selection rates between `n` texts of one group and `m` of the reference.
 
     With `others`, so many more groups are asked about in the same plan; with `sources`, so many
-    texts of a group come from each source.
+    texts of a group come from each source. The gap is what one test detects, or what the plan says
+    that one of all its claims needs (`of_gate`).
     """
     from scipy.special import ndtri
 
-    rng = stream(SEED, "planted", f"{n} {m} {rate} {others} {sources}", str(times), str(i))
+    key = f"{n} {m} {rate} {others} {sources}" + (" of a gate" if of_gate else "")
+    rng = stream(SEED, "planted", key, str(times), str(i))
     group = np.repeat(np.arange(2 + others), [m, n] + [n] * others)
     name = "group_rates.selection_rate_gap[against=g0,group=g1]"
     blank = Table(fingerprint="plan", base=np.zeros(len(group)), wording=0.0)
     settings = {"reference": {"group": "g0"}}
-    gap = plan_of(blank, texts(rng, blank, group, None), "group_rates", settings).mde[name]
+    cluster = group * 10_000 + np.arange(len(group)) // sources if sources > 1 else None
+    gap = plan_of(blank, texts(rng, blank, group, cluster), "group_rates", settings).mde[name]
+    if of_gate:
+        # A gate at 0 is two claims on each of the groups.
+        gap = mde_of_claim(gap, 2 * (1 + others))
     base = rng.normal(size=len(group))
-    cluster = None
-    if sources > 1:
-        cluster = group * 10_000 + np.arange(len(group)) // sources
+    if cluster is not None:
         _, index = np.unique(cluster, return_inverse=True)
         base = np.sqrt(0.6) * base + np.sqrt(0.4) * rng.normal(size=int(index.max()) + 1)[index]
     base += ndtri(np.where(group == 1, rate + times * gap, rate))
@@ -257,21 +326,51 @@ def swapped(times: float, i: int, *, n: int) -> tuple[Estimate, bool]:
     return found(model, texts(rng, model, group, None), "swaps", settings, PAIR)
 
 
-PLANTS: Mapping[str, Any] = {
+def failing(times: float, i: int, *, templates: int) -> tuple[Estimate, bool]:
+    """Plant checks that fail oftener than the one in ten that the plan reckons with."""
+    rng = stream(SEED, "failing", str(templates), str(times), str(i))
+    blank = Table(fingerprint="suite", base=rng.normal(size=templates), wording=0.0)
+    lines = [f"She wrote down number {i}" for i in range(templates)]
+    said = blank.probabilities(lines)[:, 1] >= 0.5
+    name = "templates.failure_rate[suite=suite]"
+
+    def suite(rate: float) -> Corpus:
+        wrong = said != (rng.random(templates) < rate)
+        rows = [
+            Example(id=str(i), text=line, label=blank.labels[int(w)], cluster=str(i))
+            for i, (line, w) in enumerate(zip(lines, wrong, strict=True))
+        ]
+        return Corpus(name="suite", labels=blank.labels, examples=tuple(rows))
+
+    settings = {"corpus": "suite"}
+    none = Corpus(name="test", labels=blank.labels, examples=())
+    gap = plan_of(blank, none, "templates", settings, suite(0.1)).mde[name]
+    made = suite(0.1 + times * gap)
+    return found(blank, none, "templates", settings, name, suite=made, limit=0.1)
+
+
+PLANTS: Mapping[str, Plant] = {
     "300 against 300 texts, rate 0.4": lambda t, i: two_groups(t, i, n=300, m=300, rate=0.4),
     "100 against 400 texts, rate 0.3": lambda t, i: two_groups(t, i, n=100, m=400, rate=0.3),
     "60 against 60 texts, rate 0.1": lambda t, i: two_groups(t, i, n=60, m=60, rate=0.1),
     "200 swaps, spread as planned": lambda t, i: swapped(t, i, n=200),
+    "200 templates, one in ten fails": lambda t, i: failing(t, i, templates=200),
 }
-SHOWN: Mapping[str, Any] = {
-    "one of 10 groups of 200, all asked about": lambda t, i: two_groups(
-        t, i, n=200, m=200, rate=0.4, others=8
-    ),
+SHOWN: Mapping[str, Plant] = {
     "300 against 300, 5 from each source": lambda t, i: two_groups(
         t, i, n=300, m=300, rate=0.4, sources=5
     ),
 }
-"""Without a bar: the printed effect is that of one test over independent texts."""
+"""Without a bar: the plan takes the texts of a source for one, and promises less than there is."""
+GATES: Mapping[str, Plant] = {
+    "one of 10 groups of 200, all asked about": lambda t, i: two_groups(
+        t, i, n=200, m=200, rate=0.4, others=8, of_gate=True
+    ),
+    "300 against 300 texts, rate 0.4": lambda t, i: two_groups(
+        t, i, n=300, m=300, rate=0.4, of_gate=True
+    ),
+}
+"""As far beyond the limit as the plan says of a claim: its gate fails."""
 
 
 def found(
@@ -281,14 +380,21 @@ def found(
     settings: dict[str, Any],
     name: str,
     every: Mapping[str, str] | None = None,
+    suite: Corpus | None = None,
+    limit: float = 0.0,
 ) -> tuple[Estimate, bool]:
-    """Return what was measured, and whether its gate at 0 fails among those on `every` slice."""
-    planned, runs = audited(model, corpus, [(probe, settings)])
+    """Return what was measured, less the limit, and whether its gate fails among those on `every`
+    slice."""
+    planned, runs = audited(model, corpus, [(probe, settings)], suite)
     value = next(m.value for run in runs for m in run.measurements if m.id == name)
     assert isinstance(value, Estimate), value
     metric, where = gates.split(name)
-    wanted = [Gate(metric=metric, where=every or where, at_most=0.0, at_least=0.0)]
+    least = {} if limit else {"at_least": 0.0}
+    wanted = [Gate(metric=metric, where=every or where, at_most=limit, **least)]
     verdicts = gates.judge(gates.expand(wanted, planned), runs)
+    value = replace(
+        value, value=value.value - limit, low=value.low - limit, high=value.high - limit
+    )
     return value, any(v.status == "fail" for v in verdicts if v.claim.measurement == name)
 
 
@@ -323,10 +429,11 @@ def texts(
     )
 
 
-def bench_of(model: Table, corpus: Corpus, probe: str) -> Bench:
+def bench_of(model: Table, corpus: Corpus, probe: str, suite: Corpus | None) -> Bench:
     return Bench(
         probe=probe,
         corpus=corpus,
+        corpora={"test": corpus} | ({"suite": suite} if suite else {}),
         scorer=Scorer(model),
         decision=decision(model.labels, ("yes",)),
         resources=Resources(),
@@ -334,18 +441,27 @@ def bench_of(model: Table, corpus: Corpus, probe: str) -> Bench:
     )
 
 
-def plan_of(model: Table, corpus: Corpus, probe: str, settings: dict[str, Any]) -> Planned:
-    return make(probe, settings).plan(bench_of(model, corpus, probe))
+def plan_of(
+    model: Table,
+    corpus: Corpus,
+    probe: str,
+    settings: dict[str, Any],
+    suite: Corpus | None = None,
+) -> Planned:
+    return make(probe, settings).plan(bench_of(model, corpus, probe, suite))
 
 
 def audited(
-    model: Table, corpus: Corpus, asked: Sequence[tuple[str, dict[str, Any]]]
+    model: Table,
+    corpus: Corpus,
+    asked: Sequence[tuple[str, dict[str, Any]]],
+    suite: Corpus | None = None,
 ) -> tuple[list[PlannedProbe], list[ProbeRun]]:
     """Plan and run the probes asked for, as the runner does."""
     planned, runs = [], []
     for name, params in asked:
         probe = make(name, params)
-        bench = bench_of(model, corpus, name)
+        bench = bench_of(model, corpus, name, suite)
         plan = probe.plan(bench)
         shared: dict[str, Any] = {"probe": name, "version": probe.version, "params": params}
         planned.append(

@@ -18,7 +18,7 @@ group); Selvam et al. (2023), ACL, https://aclanthology.org/2023.acl-short.118 (
 with the wording of templates).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -48,7 +48,7 @@ from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.perturbation import shown
 from audit.power import mde_share
 from audit.suites import Check, Suite
-from audit.types import Absent, Cases, Estimate, Fact, Measurement, Skip
+from audit.types import Absent, Cases, Estimate, Fact, Measurement, Skip, Text
 
 Value = Callable[[Answers], Estimate | Absent]
 _ENDS: tuple[Literal["least", "most"], ...] = ("least", "most")
@@ -76,7 +76,7 @@ class Templates:
     """Failure rates of functional checks, by functionality and by whom the text is about."""
 
     name: ClassVar[str] = "templates"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     suite: str = ""
@@ -207,7 +207,8 @@ def _of_axis(
     groups = np.array([group for _, group in texts], dtype=str)
     expected = np.array([kind == "MFT" for kind, _ in texts], dtype=bool)
     asked = np.array([kind != "DIR" for kind, _ in texts], dtype=bool)
-    yield _noise_apart(at, here, asked & (groups != ""), groups, level)
+    said = [v.text for c in suite.checks for v in c.variants]
+    yield _noise_apart(at, here, asked & (groups != ""), groups, said, level)
     for group in dict.fromkeys(name for name in groups[asked] if name):
         where = {**here, "group": str(group)}
         mine = groups == group
@@ -221,10 +222,19 @@ def _of_axis(
 
 
 def _noise_apart(
-    at: Places, where: Mapping[str, str], named: Bools, groups: NDArray[np.str_], level: float
+    at: Places,
+    where: Mapping[str, str],
+    named: Bools,
+    groups: NDArray[np.str_],
+    said: Sequence[Text],
+    level: float,
 ) -> _Slice:
     """Compare how far groups are apart with how far two people of one group are."""
-    templates, own = at.of_text[named], groups[named]
+    # A text that stands in two checks is not two people.
+    seen = {(at.of_text[i], groups[i], said[i]): i for i in np.flatnonzero(named)[::-1]}
+    once = np.zeros_like(named)
+    once[list(seen.values())] = True
+    templates, own = at.of_text[once], groups[once]
     both = {
         str(t)
         for t in np.unique(templates)
@@ -234,10 +244,15 @@ def _noise_apart(
         metric="excess_score_shift",
         where=where,
         unit="favourable score between two groups less within one, on the same template",
-        value=lambda a: paired(excess_shifts(a.score[named], own, templates), level=level),
+        value=lambda a: paired(excess_shifts(a.score[once], own, templates), level=level),
         eligible=int(named.sum()),
         left=_left(
-            {"the template lacks a second group or person": sum(t not in both for t in templates)}
+            {
+                "the text stands in another check too": int(named.sum() - once.sum()),
+                "the template lacks a second group or person": sum(
+                    t not in both for t in templates
+                ),
+            }
         ),
     )
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,30 @@ def test_flips_between_groups_are_measured_above_those_within_a_group():
     assert by_name["excess_flip_rate", "sex"].value.value == -0.5
     assert by_name["excess_score_shift", "sex"].value.value == pytest.approx(-0.2311, abs=1e-4)
     assert by_name["invariance_failure_rate", "sex"].value.value == 1
+
+
+def test_a_text_that_stands_in_two_checks_is_not_two_people():
+    """Counted twice it would be alike to itself, and groups would look further apart than people."""
+    people = (("ann", "f"), ("eve", "f"), ("bob", "m"), ("jim", "m"))
+    named = [(f"{p} c{i}", {"case": f"c{i}", "sex": s}) for i in range(8) for p, s in people]
+    once = rows(*((text, {**g, "type": "INV"}) for text, g in named))
+    twice = rows(
+        *((text, {**g, "type": kind}) for kind in ("INV", "MFT") for text, g in named),
+    )
+    twice = replace(
+        twice,
+        examples=tuple(
+            replace(e, label="positive", cluster=f"INV {e.groups['case']}") for e in twice.examples
+        ),
+    )
+    model, settings = (
+        Lexicon(ann=-1.0, eve=1.0, bob=-1.0, jim=1.0),
+        {"corpus": "mine", "identity": ["sex"]},
+    )
+    alone = measured(model, settings, mine=once)["excess_score_shift", "sex"]
+    again = measured(model, settings, mine=twice)["excess_score_shift", "sex"]
+    assert again.value.value == pytest.approx(alone.value.value)
+    assert (again.eligible, [s.count for s in again.left_out]) == (64, [32])
 
 
 def test_a_shipped_suite_finds_whom_a_model_dislikes():
