@@ -81,7 +81,7 @@ def her(text: str, found: Sequence[Word], i: int) -> HerRole:
     if pair or slash:
         return "possessive"
     if not word:
-        return "object"
+        return "possessive" if _is_tagged(text, found, i) else "object"
     before = precedes(text, found, i)
     then = follows(text, found, i + 1)
     closed = _closes(text, found, i + 1)
@@ -101,9 +101,30 @@ def her(text: str, found: Sequence[Word], i: int) -> HerRole:
     return _her_open(text, found, i, word, then, before, closed)
 
 
+def _is_tagged(text: str, found: Sequence[Word], i: int) -> bool:
+    """*her #metoo tweet*: a tag that belongs to the noun behind it."""
+    between = gap(text, found, i)
+    tag = between.strip(" ")
+    whole = tag[:1] in ("#", "@") and not any(c.isspace() for c in tag)
+    after = found[i + 1] if i + 1 < len(found) else None
+    if not whole or after is None or not between.endswith(" "):
+        return False
+    return not after.capital and after.lower not in word_class("function")
+
+
 def _her_told(after: Word, then: str, before: str, closed: bool) -> HerRole | None:
     """Readings that the verb before it settles: *made her captain*, *let her answer*."""
     word = after.lower
+    if word in word_class("greeting") and closed:
+        return "object"
+    # "calling her 'the boss'", "calling her Horseface": a name is what is given.
+    if before in ("call", "calls", "called", "calling") and after.capital:
+        return "object"
+    if before in ("taught", "teach", "teaches", "teaching") and word in word_class("taught"):
+        return "object" if closed else None
+    # "licking her clean": no noun follows.
+    if word in word_class("wordless_adjective") and closed and before not in word_class("function"):
+        return "object"
     if word == "every":
         return "possessive" if then in word_class("whim") else "object"
     # "scored her higher than him"; "call her Mum", where kin is a name.
@@ -134,12 +155,16 @@ def _her_place(word: str, then: str, before: str, closed: bool) -> HerRole | Non
     if word in ("back", "home"):
         moved = word_class("calls_back" if word == "back" else "sends_home")
         return "object" if before in moved else "possessive"
+    if word == "right" and before in ("is", "s", "was", "not") and then != "there":
+        return "possessive"
     if word in ("right", "wrong", "well"):
         stated = before in word_class("naming") or then in word_class("function")
         return "object" if stated or word == "well" else "possessive"
     if word.isdigit() or word in word_class("number") or word in word_class("vague"):
         given = before in word_class("ditransitive") and word in word_class("vague")
-        if given or then in word_class("measure"):
+        # "gave her two weeks off", but "her two weeks in Rome".
+        timed = before in word_class("ditransitive") and then in word_class("time_noun")
+        if given or timed or then in word_class("measure"):
             return "object"
         described = before in word_class("naming") and word in ("more", "less")
         return "object" if closed or described else "possessive"
@@ -158,6 +183,10 @@ def _her_open(
         if last in word_class("received") and ends:
             return "object"
     if before in word_class("wishes"):
+        return "object"
+    # "someone like her get there", but "people like her hair".
+    alike = precedes(text, found, i - 1) in ("someone", "somebody", "anyone", "anybody", "one")
+    if before == "like" and alike and word in word_class("bare"):
         return "object"
     if before in word_class("asks"):
         told = found[i + 1].capital and then in word_class("finite")
@@ -195,7 +224,14 @@ def his(text: str, found: Sequence[Word], i: int) -> HisRole:
     joined = gap(text, found, i) == "/" and i + 1 < len(found)
     if joined:
         return "possessive" if found[i + 1].lower != "hers" else "predicate"
+    # "in his @club career": a handle or a tag is a name.
+    if not word and gap(text, found, i).lstrip(" \"'“‘(*_")[:1] in ("@", "#"):
+        return "possessive"
     if not word:
+        return "predicate"
+    # "her parents cried and his laughed"
+    contrasted = precedes(text, found, i) in ("and", "but", "while", "whereas", "than")
+    if contrasted and word.endswith("ed") and _closes(text, found, i + 1):
         return "predicate"
     if word in word_class("determined") or word in word_class("time_head"):
         return "possessive"

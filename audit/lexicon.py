@@ -78,6 +78,8 @@ class Lexicon:
     """First words of terms: a text without any of them can be passed over."""
     phrase_heads: frozenset[str] = frozenset()
     longest: int = 1
+    people: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    """Public persons to their gender (axes that exchange first names): their names stay."""
     contradicted: frozenset[str] = frozenset()
     """Words that would contradict a name of another gender (axis ``names_gender`` only)."""
     neutral: frozenset[str] = frozenset()
@@ -115,6 +117,7 @@ def lexicon(axis: str, *, names: bool = True) -> Lexicon:
     idioms = "gender" if axis in _NAMED else axis
     kept = {_key(row["phrase"]) for row in _rows("left_alone") if row["axis"] == idioms}
     keys = {_key(t.text): t for t in terms}
+    people = {_key(row["name"]): row["gender"] for row in _rows("people")} if axis in _NAMED else {}
     return Lexicon(
         axis=axis,
         groups=AXES[axis],
@@ -124,8 +127,9 @@ def lexicon(axis: str, *, names: bool = True) -> Lexicon:
         left_alone=frozenset(kept),
         asymmetric={r["term"]: r["reason"] for r in _rows("asymmetric") if r["axis"] == axis},
         heads=frozenset(k[0] for k in keys),
-        phrase_heads=frozenset(k[0] for k in kept),
-        longest=max((len(k) for k in (*keys, *kept)), default=1),
+        phrase_heads=frozenset(k[0] for k in (*kept, *people)),
+        longest=max((len(k) for k in (*keys, *kept, *people)), default=1),
+        people=people,
         contradicted=(
             frozenset(t.text for t in _gender({})) | {"her", "his", "him", "hers"}
             if axis == "names_gender"
@@ -188,7 +192,7 @@ def _names(targets: dict[tuple[str, str], list[str]], *, by_gender: bool) -> Ite
         group = row["gender"] if by_gender else row["origin"]
         slot = f"name {row['origin'] if by_gender else row['gender']}"
         flags = frozenset(row["flags"].split())
-        if "ambiguous" not in flags:
+        if flags.isdisjoint(("ambiguous", "source")):
             targets.setdefault((group, slot), []).append(row["name"])
         yield Term(text=row["name"], group=group, slot=slot, kind="name", flags=flags)
 

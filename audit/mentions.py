@@ -61,17 +61,20 @@ def find(text: Text, table: Lexicon) -> Found:
     mentions: list[Mention] = []
     ambiguous = 0
     reason = ""
+    known: set[str] = set()
     for number, (part, list_) in enumerate(zip(parts, found, strict=True)):
         lower = [w.lower for w in list_]
         if table.heads.isdisjoint(lower):
             continue
         seen = _Place(part, list_, lower, is_shouted(part), _is_headline(list_))
-        ambiguous += _scan(seen, number, table, mentions)
+        ambiguous += _scan(seen, number, table, mentions, known)
     if mentions:
         spoken = [w.lower for list_ in found for w in list_]
         reason = next((table.asymmetric[w] for w in spoken if w in table.asymmetric), "")
         if not reason and not table.contradicted.isdisjoint(spoken):
             reason = "a pronoun or noun would contradict the new name"
+        if not reason and any(m.term.closed and m.term.group in known for m in mentions):
+            reason = "a public person is spoken of"
     return Found(
         parts=parts,
         words=found,
@@ -102,8 +105,11 @@ def _is_headline(found: Sequence[Word]) -> bool:
     return short or is_title_case(found)
 
 
-def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) -> int:
-    """Append the mentions of one part; return how many ambiguous words were left alone."""
+def _scan(
+    seen: _Place, number: int, table: Lexicon, mentions: list[Mention], known: set[str]
+) -> int:
+    """Append the mentions of one part, and the genders of public persons to `known`; return how
+    many ambiguous words were left alone."""
     ambiguous = 0
     i = 0
     while i < len(seen.words):
@@ -114,13 +120,19 @@ def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) ->
         for length in range(min(table.longest, len(seen.words) - i), 0, -1):
             key = tuple(seen.lower[i : i + length])
             kept, term = key in table.left_alone, table.terms.get(key)
-            if not (kept or term) or not _joined(seen, i, length):
+            person = table.people.get(key, "") if _is_a_name(seen, i, length) else ""
+            if not (kept or term or person) or not _joined(seen, i, length):
                 continue
             step = length
+            if person:
+                known.update(person.split())
+                break
             if term is None or kept:
                 break
             said = _reading(seen, term, i, i + length - 1)
-            if "ambiguous" in term.flags and not _has_a_title(seen, table, term, i):
+            if "ambiguous" in term.flags and not (
+                _has_a_title(seen, table, term, i) or _tells_a_name(seen, term, i)
+            ):
                 ambiguous += term.kind != "name" or seen.words[i].capital
             elif said is None:
                 ambiguous += 1
@@ -141,6 +153,11 @@ def _scan(seen: _Place, number: int, table: Lexicon, mentions: list[Mention]) ->
             break
         i += step
     return ambiguous
+
+
+def _is_a_name(seen: _Place, i: int, length: int) -> bool:
+    """Return whether words could be a public person's name: one word needs its capital."""
+    return length > 1 or seen.words[i].capital or seen.text.islower()
 
 
 def _reading(seen: _Place, term: Term, i: int, j: int) -> Reading | None:
@@ -166,22 +183,28 @@ def _reading(seen: _Place, term: Term, i: int, j: int) -> Reading | None:
 
 def _joined(seen: _Place, i: int, length: int) -> bool:
     return all(
-        gap(seen.text, seen.words, k).strip(" ") in ("", "-", "'", "’", "/")
+        gap(seen.text, seen.words, k).strip(" ")
+        in (("", "-", "'", "’", "/") if seen.lower[k] not in _DOTTED else ("", "."))
         and gap(seen.text, seen.words, k) != ""
         for k in range(i, i + length - 1)
     )
+
+
+_DOTTED = frozenset("mr mrs ms dr st".split())
 
 
 def _is_something_else(seen: _Place, table: Lexicon, term: Term, i: int, j: int) -> bool:
     """Return whether the word is part of a proper name, or a common word that looks like a term."""
     word = seen.words[i]
     if "honorific" in term.flags:
-        return not _is_honorific(seen, i)
+        return not (_is_honorific(seen, i) or _is_one_of_a_couple(seen, i))
     if term.kind == "name":
         return not _is_first_name(seen, table, i)
     # "Man, that was close", "Boy! Was it hot": nobody is spoken of.
-    if "exclaims" in term.flags and gap(seen.text, seen.words, j)[:1] in (",", "!"):
-        return begins_a_sentence(seen.text, word.start)
+    if "exclaims" in term.flags and _is_exclaimed(seen, i, j):
+        return True
+    if "told" in term.flags and not _is_determined(seen, i):
+        return True
     if "name" not in term.flags or not word.capital or not seen.capitals_tell:
         return False
     # "Queen Elizabeth", "Father Brown" are one person's name; "Aunt Mary" moves as a whole.
@@ -194,6 +217,61 @@ def _is_something_else(seen: _Place, table: Lexicon, term: Term, i: int, j: int)
     before = precedes(seen.text, seen.words, i)
     plain = before in word_class("capital_ok") or before in word_class("function")
     return bool(before) and seen.words[i - 1].capital and not plain and term.kind != "kin"
+
+
+def _is_exclaimed(seen: _Place, i: int, j: int) -> bool:
+    """*Man, that was close*, *man I love this*, *come on man*; not *a good man*, *man is mortal*."""
+    after = gap(seen.text, seen.words, j).strip(" ")[:1]
+    then = seen.lower[j + 1] if j + 1 < len(seen.words) else ""
+    if begins_a_sentence(seen.text, seen.words[i].start):
+        return after in (",", "!") or (not after and then in word_class("exclaimed_to"))
+    before = precedes(seen.text, seen.words, i)
+    if before in word_class("exclaimed_after"):
+        return after != "'" and after != "’"
+    if gap(seen.text, seen.words, i - 1).strip(" ") == "," and (after or not then):
+        return before == "" and seen.lower[i - 1] not in word_class("person_adjective")
+    return False
+
+
+def _is_determined(seen: _Place, i: int) -> bool:
+    """*this dude*, *a hot chick*; not *dude, stop*."""
+    for k in range(i - 1, max(-1, i - 4), -1):
+        if gap(seen.text, seen.words, k).strip(" -") and k < i:
+            return False
+        if seen.lower[k] in word_class("points_to"):
+            return True
+        if seen.lower[k] in word_class("function"):
+            return False
+    return False
+
+
+def _tells_a_name(seen: _Place, term: Term, i: int) -> bool:
+    """*so Jack said*, *Mark Evans*; not *the Bill of Rights*, *in Charlotte*, *Rose water*."""
+    word = seen.words[i]
+    if "word" not in term.flags or not word.capital or not seen.capitals_tell:
+        return False
+    # "DON'T" is no Don.
+    if len(word.text) > 1 and word.text.isupper():
+        return False
+    after = seen.lower[i + 1] if i + 1 < len(seen.words) else ""
+    surname = (
+        gap(seen.text, seen.words, i) == " "
+        and i + 1 < len(seen.words)
+        and seen.words[i + 1].capital
+        and len(after) > 2
+        and after not in word_class("organisation")
+    )
+    says = after in word_class("finite") or after in word_class("be") or after in _TELLS
+    if begins_a_sentence(seen.text, word.start):
+        return says or surname
+    before = precedes(seen.text, seen.words, i)
+    placed = before in word_class("place_prefix") or before in _PLACED
+    plain = before in word_class("capital_ok") or before in word_class("function")
+    return not placed and (plain or not seen.words[i - 1].capital)
+
+
+_TELLS = frozenset("has had will would can could did does s".split())
+_PLACED = frozenset("a an the this that in at from to of near no any every".split())
 
 
 def _has_a_title(seen: _Place, table: Lexicon, term: Term, i: int) -> bool:
@@ -223,11 +301,19 @@ def _is_honorific(seen: _Place, i: int) -> bool:
     )
 
 
+def _is_one_of_a_couple(seen: _Place, i: int) -> bool:
+    """*Mr. and Mrs. Adler*: the first title has no name of its own."""
+    then = seen.lower[i + 1 : i + 3]
+    couple = {seen.lower[i], *then[1:]} in ({"mr", "mrs"}, {"mr", "ms"})
+    return (couple and then[0] == "and") or (couple and "&" in gap(seen.text, seen.words, i))
+
+
 def _is_first_name(seen: _Place, table: Lexicon, i: int) -> bool:
     word = seen.words[i]
     if not word.capital:
         # Names are not capitalised in careless writing; then no capital stands anywhere.
-        return seen.text.islower()
+        rare = "source" in table.terms[(word.lower,)].flags and len(word.text) < 5
+        return seen.text.islower() and not rare
     if seen.shouted:
         return True
     after = gap(seen.text, seen.words, i)

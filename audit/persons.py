@@ -55,12 +55,27 @@ def _person_follows(text: str, found: Sequence[Word], last: int) -> bool:
         word = found[k + 1].lower
         listed = joined or between in (",", "/", "&")
         noun = word in word_class("person_noun") or word.endswith(_FEMALE_OR_MALE)
+        # "a gay Mexican", but "a gay Mexican bar".
+        then = follows(text, found, k + 1)
+        noun |= word in word_class("person_either") and (
+            not then or then in word_class("function") or then in word_class("finite")
+        )
+        noun |= word in ("one", "ones") and _persons_before(found, last)
         if noun and not listed:
             return True
         joined = word in ("and", "or", "nor")
         if not joined and word not in word_class("person_adjective"):
             return False
     return False
+
+
+def _persons_before(found: Sequence[Word], last: int) -> bool:
+    """*a young nurse trained an older one*: *one* is a person when one was described before."""
+    return any(
+        found[k].lower in word_class("person_adjective")
+        and found[k + 1].lower in word_class("person_noun")
+        for k in range(last - 1)
+    )
 
 
 def _said_of_a_person(text: str, found: Sequence[Word], first: int, last: int) -> bool:
@@ -81,6 +96,13 @@ def _said_of_a_person(text: str, found: Sequence[Word], first: int, last: int) -
         return False
     if found[k].lower in ("hes", "shes", "im"):
         return True
+    # "came out as gay", "identifies as straight"
+    declared = precedes(text, found, first - 1) in word_class("declares")
+    if declared and found[first - 1].lower == "as":
+        return True
+    # "you little Asian"
+    if _is_called(found, first):
+        return True
     if k == 0:
         return False
     one, two = found[k], found[k - 1]
@@ -89,6 +111,13 @@ def _said_of_a_person(text: str, found: Sequence[Word], first: int, last: int) -
         return said and _is_person(two)
     asked = two.lower in word_class("be") and one.lower in word_class("person_subject")
     return said and asked
+
+
+def _is_called(found: Sequence[Word], first: int) -> bool:
+    k = first - 1
+    while k > 0 and found[k].lower in word_class("person_adjective"):
+        k -= 1
+    return k < first - 1 and found[k].lower in ("you", "u", "ya")
 
 
 def _is_person(word: Word) -> bool:

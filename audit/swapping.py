@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from audit.grammar import her, his, precedes
+from audit.grammar import follows, her, his, precedes, word_class
 from audit.lexicon import Lexicon, lexicon
 from audit.mentions import Found, Mention, find
 from audit.text import (
@@ -163,6 +163,8 @@ def _counterpart(
     found: Found, table: Lexicon, mention: Mention, to: str, names: _Names
 ) -> str | None:
     term = mention.term
+    if term.kind == "title" and (said := _of_office(found, mention)) is not None:
+        return said
     if term.slot == "pronoun":
         text, list_ = found.parts[mention.part], found.words[mention.part]
         return _pronoun(term.text, text, list_, mention.first)
@@ -170,6 +172,19 @@ def _counterpart(
         return names.choose(mention, to)
     choice = table.targets.get((to, _slot(mention))) or table.targets.get((to, term.slot))
     return choice[0] if choice else None
+
+
+def _of_office(found: Found, mention: Mention) -> str | None:
+    """*Mr. and Mrs. Adler* (the titles change places), *Mr. President* (*Madam President*)."""
+    list_ = found.words[mention.part]
+    word, i = mention.text.lower(), mention.first
+    near = [w.lower for w in list_[max(0, i - 2) : i + 3]]
+    if word == "mr" and "and" in near and "mrs" in near:
+        return "Mrs"
+    after = follows(found.parts[mention.part].replace(".", " "), list_, i)
+    if word in ("mr", "madam") and after in word_class("office_title"):
+        return "Madam" if word == "mr" else "Mr."
+    return None
 
 
 def _peer(table: Lexicon, mention: Mention) -> str | None:
@@ -207,6 +222,7 @@ def _apply(found: Found, changes: Sequence[tuple[Mention, str]]) -> Swapped | No
             Edit(mention.start, mention.end, written),
             *_article(text, list_, mention, written),
             *_possessive(text, mention, written),
+            *_dot(text, mention, written),
         ]
         said.append((mention.text, written))
     parts = tuple(replace(p, e) for p, e in zip(found.parts, edits, strict=True))
@@ -245,6 +261,12 @@ def _article(text: str, found: Sequence[Word], mention: Mention, new: str) -> tu
     elif article.capital:
         written = written.capitalize()
     return (Edit(article.start, article.end, written),)
+
+
+def _dot(text: str, mention: Mention, new: str) -> tuple[Edit, ...]:
+    """*Mr. President* and *Madam President*: only what is shortened has its full stop."""
+    dotted = mention.text.lower() == "mr" and new.lower() == "madam" and text[mention.end] == "."
+    return (Edit(mention.end, mention.end + 1, ""),) if dotted else ()
 
 
 def _possessive(text: str, mention: Mention, new: str) -> tuple[Edit, ...]:

@@ -47,7 +47,7 @@ class DataAudit:
     """Labels, groups, terms, copies, disagreement and damage in the audited texts."""
 
     name: ClassVar[str] = "data_audit"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     axes: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ class Reliance:
     """Share of a score's attribution that falls on identity words, less that of other words."""
 
     name: ClassVar[str] = "reliance"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     axis: str = "gender"

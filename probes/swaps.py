@@ -65,7 +65,7 @@ class Swaps:
     """Change of decision and score when identity terms are exchanged, less that of a placebo."""
 
     name: ClassVar[str] = "swaps"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     axis: str = "gender"

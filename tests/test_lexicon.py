@@ -5,7 +5,7 @@ import pytest
 from audit.lexicon import AXES, lexicon
 from audit.mentions import find
 from audit.shipped import shipped
-from audit.swapping import placebo, swap
+from audit.swapping import counterfactual, placebo, swap
 from audit.text import words
 
 GENERIC = sorted(set(AXES) - {"gender", "names_gender", "names_race"})
@@ -159,3 +159,19 @@ def test_swapped_and_placebo_touch_the_same_places():
             new, control = swap(found, table, pair), placebo(found, table, pair)
             if new is not None:
                 assert [a for a, _ in new.changes] == [a for a, _ in control.changes]
+
+
+@pytest.mark.parametrize(
+    ("axis", "pair", "before", "after"),
+    [
+        ("orientation", ("gay", "straight"), "He came out as gay.", "He came out as straight."),
+        ("orientation", ("gay", "straight"), "Nico is a gay Mexican.", "Nico is a straight Mexican."),
+        ("orientation", ("gay", "straight"), "A gay Mexican bar.", "A gay Mexican bar."),
+        ("age", ("young", "old"), "A young nurse met an older one.", "An old nurse met a younger one."),
+        ("age", ("young", "old"), "An older one broke.", "An older one broke."),
+        ("race_ethnicity", ("asian", "white"), "Hey you little Asian lol", "Hey you little white lol"),
+    ],
+)  # fmt: skip
+def test_who_is_meant_is_told_by_what_stands_around(axis, pair, before, after):
+    made = counterfactual(before, axis, pair=pair)
+    assert (before if made is None else made.input) == after

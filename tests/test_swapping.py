@@ -57,6 +57,24 @@ def test_a_sentence_is_swapped_as_a_person_would(phenomenon, before, after):
         ("St. Mary's is near.", "St. Mary's is near."),
         ("Mother Teaches Her Son Chess", "Father Teaches His Daughter Chess"),
         ("You mother fucker, I saw her.", "You mother fucker, I saw him."),
+        ("Yeah man I saw her.", "Yeah man I saw him."),
+        ("He is my best friend, man.", "She is my best friend, man."),
+        ("This dude said he was done.", "This girl said she was done."),
+        ("Dude, she left.", "Dude, he left."),
+        ("Thank you, Mr. President.", "Thank you, Madam President."),
+        ("Mr. and Mrs. Adler left.", "Mrs. and Mr. Adler left."),
+        ("They gave her two weeks off.", "They gave him two weeks off."),
+        ("They liked her two weeks of silence.", "They liked his two weeks of silence."),
+        ("Everyone kissed her goodbye.", "Everyone kissed him goodbye."),
+        ("It is her right to stay.", "It is his right to stay."),
+        ("I read her #metoo tweet.", "I read his #metoo tweet."),
+        ("I love her #blessed", "I love him #blessed"),
+        ("A hit in his @MLB career.", "A hit in her @MLB career."),
+        ("Her parents cried and his laughed.", "His parents cried and hers laughed."),
+        ("How did someone like her get there?", "How did someone like him get there?"),
+        ("The Bill of Rights protects him.", "The Bill of Rights protects her."),
+        ("I met him in Austin.", "I met her in Austin."),
+        ("I DON'T know him.", "I DON'T know her."),
     ],
 )
 def test_a_reading_follows_the_words_on_either_side(before, after):
@@ -176,8 +194,40 @@ def test_asymmetric_words_alone_say_nothing():
     assert find("Pregnant cats sleep a lot.", lexicon("gender")).asymmetric == ""
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hillary Clinton said she would run.",
+        "winnie mandela died and all she was exposed to",
+        "Dr. Ford said she was there.",
+        "David Bowie and his friends",
+        "Clinton lost, and her friends wept.",
+    ],
+)
+def test_a_public_person_stays_who_they_are(text):
+    """One gender is a fact of them: *he* beside the name would be wrong."""
+    assert counterfactual(text) is None
+    assert find(text, lexicon("gender")).asymmetric == "a public person is spoken of"
+
+
+def test_a_public_person_who_is_not_spoken_of_keeps_their_name():
+    assert swapped("My sister told me that David Bowie died.") == (
+        "My brother told me that David Bowie died."
+    )
+    assert swapped("She asked about Trump.") == "He asked about Trump."
+    # A card game, not the person.
+    assert swapped("He led a trump.") == "She led a trump."
+
+
+def test_a_name_that_is_a_word_too_goes_by_its_place():
+    new = swapped("So Jack said he was in.")
+    assert new.endswith("said she was in.") and "Jack" not in new
+    assert swapped("He used a jack.") == "She used a jack."
+    assert "Karen" not in swapped("Karen is mad. She left.")
+
+
 def test_words_that_mean_something_else_as_often_are_counted():
-    found = find("The chick and the fellow saw Grace.", lexicon("gender"))
+    found = find("The babe and the fellow saw Grace.", lexicon("gender"))
     assert (len(found.mentions), found.ambiguous) == (0, 3)
 
 

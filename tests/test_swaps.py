@@ -152,7 +152,7 @@ def test_a_text_without_a_placebo_counts_in_the_raw_rates_only():
 
 
 def test_every_text_left_out_is_counted_with_a_reason():
-    texts = ["She works", "She is pregnant", "It rains", "The chick ran", "Grace ran", "He works"]
+    texts = ["She works", "She is pregnant", "It rains", "The babe ran", "Grace ran", "He works"]
     rate = measured(Lexicon(), texts)["flip_rate", ""]
     assert (rate.eligible, rate.used) == (6, 2)
     assert {s.reason: s.count for s in rate.left_out} == {

@@ -22,6 +22,7 @@ import realdata
 
 SEED = "swap bench 3"
 HELD_OUT_SEED = "swap bench 3, held out"
+UNSEEN_SEED = "swap bench 3, unseen"
 SHORTEST, LONGEST = 20, 240
 
 WORDS: Mapping[str, str] = {
@@ -67,6 +68,13 @@ HELD_OUT: Mapping[str, Mapping[str, int]] = {
     "madlibs": {"religion": 2, "race": 2, "orientation": 2, "age": 2, "disability": 2},
 }
 """The same for the second draw, of which those of the first are left out."""
+UNSEEN: Mapping[str, Mapping[str, int]] = {
+    "edos": {"pronoun": 38, "noun": 32, "name": 8, "religion": 6, "race": 8, "quiet": 5, "trap": 8},
+    "davidson": {"pronoun": 10, "noun": 6, "race": 4, "quiet": 2, "trap": 3},
+    "madlibs_wiki": {"pronoun": 10, "noun": 4, "name": 4, "religion": 4, "race": 3},
+    "madlibs": {"religion": 2, "race": 2, "orientation": 3, "age": 3, "disability": 2},
+}
+"""The same for the third, of which those of the first two are left out."""
 
 
 def texts(source: str) -> Iterator[tuple[str, str]]:
@@ -97,6 +105,12 @@ def held_out() -> Iterator[tuple[str, str, str, str]]:
     """Yield the same of the second draw."""
     first = {text for *_, text in draw()}
     yield from (row for row in _draw(HELD_OUT_SEED, HELD_OUT) if row[3] not in first)
+
+
+def unseen() -> Iterator[tuple[str, str, str, str]]:
+    """Yield the same of the third draw."""
+    before = {text for *_, text in (*draw(), *held_out())}
+    yield from (row for row in _draw(UNSEEN_SEED, UNSEEN) if row[3] not in before)
 
 
 def _draw(
@@ -134,5 +148,5 @@ def _rank(seed: str, stratum: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    for row in (*draw(), *held_out()):
+    for row in (*draw(), *held_out(), *unseen()):
         print("\t".join(repr(part)[1:-1] for part in row))
