@@ -1,6 +1,7 @@
 """The publication block of Local Law 144: known answers, both faces, and what is still to be said."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -57,7 +58,7 @@ def cells(result, language="en"):
     found = []
     for row in re.findall(r"<tr.*?</tr>", source, re.S):
         texts = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)
-        found.append([" ".join(re.sub(r"<[^>]+>", " ", t).split()) for t in texts])
+        found.append([" ".join(html.unescape(re.sub(r"<[^>]+>", " ", t)).split()) for t in texts])
     return source, found
 
 
