@@ -48,7 +48,7 @@ FLOORS = [
     {
         *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
-        *("law", "publication", "renderings"),
+        *("law", "publication", "renderings", "attest", "signing", "selftest", "verify"),
         *(
             "waivers",
             "responses",
@@ -100,7 +100,7 @@ FLOORS = [
     {"bench", "perturbation", "trials", "tallies", "breaking", "pulls"},
     {"catalogue"},
     {
-        *("runner", "planning", "retrain", "setup", "explain"),
+        *("rerun", "runner", "planning", "retrain", "setup", "explain"),
         *("budgeted", "reading", "progress", "prospects"),
     },
     {"cli", "commands", "pytest_plugin", "console", "showing", "explaining", "demo"},
