@@ -23,6 +23,10 @@ from audit.similarity import SentenceVectors
 from audit.types import Decision, Floats, Text
 
 Outcome = Literal["success", "failed", "censored", "unchangeable", "skipped"]
+QUICK = "quick copy"
+"""Whom a screened search asks for the ranking, in `lockstep.run`."""
+_TRIES = 3
+"""Candidates of one request that the model itself is asked about at most."""
 _ALL_AT_ONCE = 2**31
 """Above any request: TextAttack must not cut into batches what lockstep merges."""
 
@@ -51,11 +55,16 @@ class Found:
     text: Text
     """The best text that was found; the original when nothing came nearer to the goal."""
     queries: int
-    """Texts scored for this search, the original included, repeats counted."""
+    """Texts scored for this search, the original included, repeats counted. A screened search has
+    them scored by the copy; what the model was asked besides stands in `verified`."""
     edits: int = 0
     """Words of `text` that are not the original's, deleted ones included."""
     words: int = 0
     """Words of the original."""
+    verified: int = 0
+    """Candidates of a screened search that the model itself was asked about."""
+    agreed: int = 0
+    """Those on which the copy had decided as the model does."""
 
 
 def check(chosen: Recipe, resources: Resources) -> None:
@@ -90,6 +99,7 @@ def attack(
     width: int = 32,
     resources: Resources | None = None,
     sentences: lockstep.Answer | None = None,
+    screen: lockstep.Answer | None = None,
 ) -> Iterator[tuple[int, Found | lockstep.Failure]]:
     """Attack every target and yield ``(position, how it ended)`` as each ends.
 
@@ -103,6 +113,11 @@ def attack(
         width: Searches in flight.
         resources: Where WordNet and the encoder are looked for.
         sentences: Answers texts with sentence vectors; None: the packaged encoder.
+        screen: Answers as `score` does, quicker and nearly the same: a copy that ranks candidates.
+            What is best by it is asked of `score`, until the best is one that `score` answered,
+            three times at most; the rest then stands behind it and counts as no success. So every
+            step a search takes and every success it ends with is the model's own. None: `score`
+            answers everything.
 
     Raises:
         Unsupported: If TextAttack or a resource of the recipe is missing.
@@ -119,12 +134,13 @@ def attack(
     others: dict[str, lockstep.Answer] = {}
     if "encoder" in chosen.needs:
         others[SENTENCES] = sentences or SentenceVectors(resources.encoder())
+    if screen is not None:
+        others[QUICK] = screen
 
     def search(target: Target) -> Callable[[lockstep.Ask], Found]:
         def start(ask: lockstep.Ask) -> Found:
-            return _search(
-                Kit(ta=ta, ask=ask, resources=resources), chosen, target, rule, max_queries
-            )
+            kit = Kit(ta=ta, ask=ask, resources=resources)
+            return _search(kit, chosen, target, rule, max_queries, screened=screen is not None)
 
         return start
 
@@ -138,10 +154,16 @@ def attack(
 
 
 def _search(
-    kit: Kit, chosen: Recipe, target: Target, rule: Decision, max_queries: int | None
+    kit: Kit,
+    chosen: Recipe,
+    target: Target,
+    rule: Decision,
+    max_queries: int | None,
+    *,
+    screened: bool,
 ) -> Found:
     ta = kit.ta
-    goal = changed_decision(ta)(kit.ask, rule, max_queries, target.wanted)
+    goal = changed_decision(ta)(kit.ask, rule, max_queries, target.wanted, screened=screened)
     with foreign.no_downloads():
         transformation, constraints, method = chosen.parts(kit)
     made = ta.Attack(goal, constraints, transformation, method)
@@ -155,6 +177,8 @@ def _search(
         return some
 
     method.get_transformations = counted
+    if screened:
+        goal.let_rank(method)
     text = target.text
     given = (
         text if isinstance(text, str) else OrderedDict(zip(("text", "second"), text, strict=True))
@@ -177,6 +201,8 @@ def _search(
         queries=goal.num_queries,
         edits=_edits(best),
         words=result.original_result.attacked_text.num_words,
+        verified=goal.verified,
+        agreed=goal.agreed,
     )
 
 
@@ -187,7 +213,7 @@ def _edits(text: Any) -> int:
 
 @cache
 def changed_decision(ta: Any) -> Any:
-    """Return the class of our goal function: ``goal(ask, rule, max_queries, wanted)``.
+    """Return the class of our goal function: ``goal(ask, rule, max_queries, wanted, screened=…)``.
 
     It is reached when the decision differs from the target's. The score to climb is one less the
     probability of the label decided at first (single head), or how near the nearest label is to
@@ -203,8 +229,12 @@ def changed_decision(ta: Any) -> Any:
             rule: Decision,
             max_queries: int | None,
             wanted: int | None = None,
+            *,
+            screened: bool = False,
         ) -> None:
-            self.rule, self.wanted = rule, wanted
+            self.rule, self.wanted, self.screened = rule, wanted, screened
+            self.quick, self.ranking = _Asking(ask, QUICK), False
+            self.verified = self.agreed = 0
             super().__init__(
                 _Asking(ask),
                 use_cache=False,
@@ -213,13 +243,66 @@ def changed_decision(ta: Any) -> Any:
             )
 
         def _call_model_uncached(self, texts: Sequence[Any]) -> list[tuple[Floats, int]]:
+            return self._answers(self.quick if self.screened else self.model, texts)
+
+        def _answers(self, asked: _Asking, texts: Sequence[Any]) -> list[tuple[Floats, int]]:
             if not texts:
                 return []
-            scores = self.model([text.tokenizer_input for text in texts])
+            scores = asked([text.tokenizer_input for text in texts])
             labels = decide(self.rule, scores).label.tolist()
             if self.rule.head == "single":
                 scores = scores / scores.sum(axis=1, keepdims=True)
             return list(zip(scores, labels, strict=True))
+
+        def init_attack_example(self, attacked_text: Any, ground_truth_output: int) -> Any:
+            # What stands at the start is no candidate: the model itself is asked.
+            screened, self.screened = self.screened, False
+            try:
+                return super().init_attack_example(attacked_text, ground_truth_output)
+            finally:
+                self.screened = screened
+
+        def get_results(self, texts: list[Any], check_skip: bool = False) -> Any:
+            results, over = super().get_results(texts, check_skip)
+            if self.screened and not self.ranking:
+                self._verify(results)
+            return results, over
+
+        def _verify(self, results: list[Any]) -> None:
+            """Ask the model itself about the best, and let no other stand before them."""
+            done: set[int] = set()
+            while results and len(done) < _TRIES:
+                best = max(range(len(results)), key=lambda i: (results[i].score, -i))
+                if best in done:
+                    break
+                one = results[best]
+                (output,) = self._answers(self.model, [one.attacked_text])
+                self.agreed += output[1] == one.raw_output[1]
+                one.raw_output, one.output = output, self._get_displayed_output(output)
+                one.goal_status = self._get_goal_status(output, one.attacked_text)
+                one.score = self._get_score(output, one.attacked_text)
+                done.add(best)
+            self.verified += len(done)
+            top = max((results[i].score for i in done), default=0.0)
+            for i, one in enumerate(results):
+                if i not in done:
+                    one.score = min(one.score, float(np.nextafter(top, -np.inf)))
+                    one.goal_status = ta.goal_function_results.GoalFunctionResultStatus.SEARCHING
+
+        def let_rank(self, method: Any) -> None:
+            """Leave the ranking of a text's words, where there is one, to the copy alone."""
+            order = getattr(method, "_get_index_order", None)
+            if order is None:
+                return
+
+            def ranked(*args: Any, **named: Any) -> Any:
+                self.ranking = True
+                try:
+                    return order(*args, **named)
+                finally:
+                    self.ranking = False
+
+            method._get_index_order = ranked
 
         def _is_goal_complete(self, output: tuple[Floats, int], _: Any) -> bool:
             if self.wanted is None:
@@ -254,8 +337,8 @@ class _Asking:
 
     model = None
 
-    def __init__(self, ask: lockstep.Ask) -> None:
-        self._ask = ask
+    def __init__(self, ask: lockstep.Ask, of: str = "") -> None:
+        self._ask, self._of = ask, of
 
     def __call__(self, texts: Sequence[Text]) -> Floats:
-        return self._ask(texts)
+        return self._ask(texts, self._of)

@@ -113,7 +113,9 @@ def _first_token(layer: Any, *, as_tuple: bool) -> Any:
 
         def forward(self, hidden: torch.Tensor, *args: Any, **named: Any) -> Any:
             mask = named.get("attention_mask", args[0] if args else None)
-            inner, heads = layer.attention.self, layer.attention.self.num_attention_heads
+            # Through `self`, so that a deep copy reads its own weights.
+            whole: Any = self.whole
+            inner, heads = whole.attention.self, whole.attention.self.num_attention_heads
             first = hidden[:, :1]
 
             def split(x: torch.Tensor) -> torch.Tensor:
@@ -126,8 +128,8 @@ def _first_token(layer: Any, *, as_tuple: bool) -> Any:
                 attn_mask=None if mask is None else mask[:, :, :1],
             )
             joined = mixed.transpose(1, 2).reshape(first.shape[0], 1, -1)
-            attended = layer.attention.output(joined, first)
-            out = layer.output(layer.intermediate(attended), attended)
+            attended = whole.attention.output(joined, first)
+            out = whole.output(whole.intermediate(attended), attended)
             return (out,) if as_tuple else out
 
     return FirstToken()

@@ -59,6 +59,15 @@ class Scorer:
             self._loaded = cast(Lazy, self._source).load()
         return self._loaded
 
+    def beside(self, classifier: Classifier | Lazy) -> "Scorer":
+        """Return a scorer of another classifier that keeps its scores in the same memory."""
+        return Scorer(
+            classifier,
+            memory=self._memory,
+            batch_size=self._batch_size,
+            on_scored=lambda n: self.on_scored(n),
+        )
+
     def __call__(self, texts: Sequence[Text]) -> Floats:
         """Return class probabilities, shape ``(len(texts), len(self.labels))``, float64.
 

@@ -43,6 +43,7 @@ FLOORS = [
         *("suites", "suitefiles", "checking", "dialects"),
         *("noises", "disturbing", "influence"),
         *("cells",),
+        *("quantised",),
         *("scripts", "slicing", "association", "oddities"),
     },
     {
