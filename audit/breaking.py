@@ -26,10 +26,11 @@ _LEFT_OUT = {
     "unchangeable": "nothing in it that the recipe can change",
     "skipped": "decided for the target already",
     "censored": "search ended by the query budget",
+    "unverified": "no candidate of it was asked of the model",
 }
 _WITH_LABELS = ("clean_accuracy", "robust_accuracy")
 _ALWAYS = ("attack_success_rate", "broken_within_budget")
-_TAKEN = ("recipe", "budget", "edits", "target", "filters")
+_TAKEN = ("recipe", "budget", "edits", "target", "filters", "screen")
 Rule = Callable[[Example, str], str]
 """Why a text with such an end is left out; empty: it is not."""
 
@@ -66,6 +67,8 @@ class Breaking:
                 found.append(("valid_success_rate", {**where, "filters": self.filters}))
             if self.rated is not None:
                 found.append(("rated_success_rate", where))
+            if "screen" in self.aim:
+                found.append(("screen_agreement", where))
             for one in self.groups:
                 found.append(("broken_within_budget", {**where, **one.where}))
                 found.append(("broken_gap", {**where, **one.where, "against": "rest"}))
@@ -129,6 +132,8 @@ class Breaking:
             for metric, hit in zip(_WITH_LABELS, ("right", "failed"), strict=True):
                 yield self._rate(metric, where, "share of texts", words, hit, unmeasured, budget)
         yield from self._curves(where, ends, words, budget)
+        if "screen" in self.aim:
+            yield self._agreement(where, ends, words, budget)
         for one in self.groups:
             yield self._group(where, one, words, budget)
             yield self._gap(where, one, words, budget)
@@ -211,6 +216,26 @@ class Breaking:
             place = {**where, "edits": f"{share:g}"}
             unit = "share of attacked texts broken with at most such a share of words altered"
             yield self._fact("broken_by_edits", place, value, unit, why, budget)
+
+    def _agreement(
+        self, where: Mapping[str, str], ends: Sequence[End], words: Sequence[str], budget: str
+    ) -> Measurement:
+        """Return how often the copy decided as the model, each text's candidates as one unit."""
+        examples = self._examples()
+        why = [_unattacked(e, w) for e, w in zip(examples, words, strict=True)]
+        why = [
+            reason or ("" if isinstance(end, Found) and end.verified else "unverified")
+            for reason, end in zip(why, ends, strict=True)
+        ]
+        agreed: list[float] = []
+        units: list[str] = []
+        for position, e, end, reason in zip(self.drawn, examples, ends, why, strict=True):
+            if isinstance(end, Found) and not reason:
+                agreed += [1.0] * end.agreed + [0.0] * (end.verified - end.agreed)
+                units += [e.cluster or f"text {position}"] * end.verified
+        value = stats.mean(np.array(agreed), units, low=0.0, high=1.0, level=self.bench.level)
+        unit = "share of the candidates asked of the model on which the copy decided alike"
+        return self._fact("screen_agreement", where, value, unit, why, budget)
 
     def _group(
         self, where: Mapping[str, str], one: Identity, words: Sequence[str], budget: str

@@ -1,9 +1,11 @@
 """Several audits side by side, as text for the terminal."""
 
 import json
+from collections.abc import Sequence
 
 from audit.console import compared, estimate, plain, table
 from audit.standing import Lost, Standing
+from audit.validity import Rated
 
 _SHOWN = 8
 """Ids shown of each group; the file has them all."""
@@ -34,6 +36,24 @@ def lost_json(found: Standing) -> str:
         for lost in found.lost
     }
     return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def rated(found: Sequence[Rated], strangers: int) -> str:
+    """Return what a human's ratings make of each success rate."""
+    head = ("measurement", "success rate", "rated valid", "valid success rate")
+    rows = [
+        (
+            one.measurement,
+            estimate(one.success),
+            f"{one.valid} of {one.rated} rated, of {one.successes}",
+            estimate(one.value),
+        )
+        for one in found
+    ]
+    said = table(head, rows)
+    if strangers:
+        said += f"\n{strangers} answers belong to no success of this audit and were not counted."
+    return said
 
 
 def _lost(lost: Lost) -> str:

@@ -4,11 +4,12 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from math import sqrt
 from pathlib import Path
 
-from audit import stats, store
+from audit import stats, store, tables
 from audit.errors import DataError
 from audit.files import write_text
 from audit.intervals import estimated
@@ -67,13 +68,7 @@ def sheet(folder: Path, to: Path, *, most: int = 50, seed: int = 0) -> int:
     Source:
         OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection
     """
-    table = store.read_table(folder, store.CASES)
-    names = ("measurement", "example_id", "before", "after")
-    rows = [
-        row
-        for *row, flipped in zip(*(table[name] for name in names), table["flipped"], strict=True)
-        if flipped and row[0].startswith("attack.")
-    ]
+    rows = _successes(folder)
     if not rows:
         raise DataError(f"No attack of the audit in {folder} succeeded: there is nothing to rate.")
     drawn = rows
@@ -87,6 +82,96 @@ def sheet(folder: Path, to: Path, *, most: int = 50, seed: int = 0) -> int:
         writer.writerow([name, harmless(before), harmless(after), ""])
     write_text(to, out.getvalue())
     return len(drawn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """What a human's ratings make of one success rate."""
+
+    measurement: str
+    success: Estimate | Absent
+    """As the audit measured it."""
+    successes: int
+    rated: int
+    valid: int
+    value: Estimate | Absent
+    """Share of searches that end in a valid success."""
+
+
+def rated(folder: Path, sheet: Path) -> tuple[tuple[Rated, ...], int]:
+    """Take a rated sheet back into the success rates of the audit it was drawn from.
+
+    Args:
+        folder: Of the audit.
+        sheet: What `sheet` wrote, with ``yes`` or ``no`` under ``valid``; CSV or TSV, separated by
+            commas or semicolons. Rows without an answer are not counted.
+
+    Returns:
+        One entry for each success rate that has successes, and how many answers on the sheet belong
+        to none of them (another audit's).
+
+    Raises:
+        ResultError: If the audit cannot be read.
+        DataError: If the sheet lacks a column, rates one sample twice, or says neither yes nor no.
+    """
+    said = read_ratings(_answers(sheet))
+    names: dict[str, list[str]] = {}
+    for measurement, example, before, after in _successes(folder):
+        names.setdefault(measurement, []).append(sample_id(measurement, example, before, after))
+    result = store.read(folder)
+    found = []
+    for run in result.runs:
+        for one in run.measurements:
+            some = names.get(one.id)
+            if some is None:
+                continue
+            valid, of = ratings_for(said, some)
+            level = one.value.level if isinstance(one.value, Estimate) else 0.95
+            found.append(
+                Rated(
+                    measurement=one.id,
+                    success=one.value,
+                    successes=len(some),
+                    rated=of,
+                    valid=valid,
+                    value=adjusted(one.value, len(some), valid, of, level=level),
+                )
+            )
+    known = {name for some in names.values() for name in some}
+    return tuple(found), sum(name not in known for name in said)
+
+
+def _answers(sheet: Path) -> dict[str, str]:
+    try:
+        table = tables.read(sheet)
+    except DataError:
+        # A spreadsheet of another country writes semicolons.
+        table = tables.read(sheet, delimiter=";")
+    for name in ("sample", "valid"):
+        if name not in table.names:
+            raise DataError(
+                f"{sheet.name} has no column {name!r}.",
+                hint="Rate the sheet that `evenhand rate AUDIT --out sheet.csv` writes.",
+            )
+    samples, answers = table.column("sample"), table.column("valid")
+    found: dict[str, str] = {}
+    for i in range(table.rows):
+        name = tables.cell(samples[i], table, i, "sample")
+        answer = tables.cell(answers[i], table, i, "valid") or ""
+        if name and found.setdefault(name, answer) != answer:
+            raise DataError(f"{sheet.name} rates the sample {name} twice, and differently.")
+    return found
+
+
+def _successes(folder: Path) -> list[tuple[str, str, str, str]]:
+    """Return measurement, example, original and altered text of each success of an attack."""
+    table = store.read_table(folder, store.CASES)
+    names = ("measurement", "example_id", "before", "after")
+    return [
+        (row[0], row[1], row[2], row[3])
+        for *row, flipped in zip(*(table[name] for name in names), table["flipped"], strict=True)
+        if flipped and row[0].startswith("attack.")
+    ]
 
 
 def harmless(cell: str) -> str:

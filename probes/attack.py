@@ -20,6 +20,8 @@ is never counted as robust, neither in a numerator nor by leaving it out of what
                             search that the budget ends is censored at what it had altered by then.
     broken_gap              how much easier a group's texts are to break than the others'
     worst_case_broken       broken by at least one of several recipes, text by text
+    screen_agreement        where an 8-bit copy ranks the candidates: of those the model itself was
+                            asked about, the share on which the copy had decided alike
 
 Texts that are decided wrongly are not attacked; without labels, the model's own decision is. A text
 in which the recipe can change nothing says nothing and is left out.
@@ -34,7 +36,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from audit import attacks, foreign, validity
+from audit import attacks, foreign, quantised, validity
 from audit.attacks import Found, Target, decided_for
 from audit.bench import Bench, Planned
 from audit.borrowed_recipes import find
@@ -44,6 +46,7 @@ from audit.errors import ConfigError, Unsupported, did_you_mean
 from audit.perturbation import shown
 from audit.power import mde_share
 from audit.pulls import of_searches, of_worst
+from audit.scorer import Scorer
 from audit.similarity import SentenceVectors
 from audit.types import Absent, Cases, Example, Fact, Floats
 
@@ -84,9 +87,13 @@ class Attack:
     """Least cosine of the two sentences' vectors, in (-1, 1]."""
     ratings: str | None = None
     """Name of a table ``[corpora.NAME]`` with a human's ratings: `id` is the column ``sample``, the
-    group attribute ``valid`` says yes or no. `audit.validity.sheet` writes the sheet."""
+    group attribute ``valid`` says yes or no. `evenhand rate` writes the sheet."""
     min_n: int = 10
     """Fewer texts that were decided rightly, or fewer attacked texts of a group, give no rate."""
+    screen: Literal["int8"] | None = None
+    """``int8``: an 8-bit copy of the model ranks the candidates, which is quicker on a processor;
+    every step taken and every success is asked of the model itself. Then `max_queries` counts what
+    the copy is asked, and a search that fails says less: the copy may have misled it."""
     width: int = 32
     """Searches in flight; moves speed and memory, no result."""
 
@@ -134,11 +141,12 @@ class Attack:
         decided = bench.decide(bench.scorer([e.input for e in examples]))
         aimed = self._aimed(bench, examples, decided)
         breaking = self._breaking(bench, drawn)
+        copy = self._copy(bench)
         found: list[list[End]] = []
         for name in self._recipes:
             if name not in missing:
                 try:
-                    ends = self._search(bench, name, examples, decided, aimed, wanted)
+                    ends = self._search(bench, copy, name, examples, decided, aimed, wanted)
                 except Unsupported as reason:
                     if len(missing) + 1 == len(self._recipes):
                         raise
@@ -169,7 +177,19 @@ class Attack:
 
     @property
     def _allowed(self) -> str:
-        return f"at most {self.max_queries} model calls a text"
+        whom = "model calls" if self.screen is None else f"calls of the {self.screen} copy"
+        return f"at most {self.max_queries} {whom} a text"
+
+    def _copy(self, bench: Bench) -> Scorer | None:
+        """Return who ranks the candidates; None: the model itself."""
+        if self.screen is None:
+            return None
+        scorer = bench.scorer
+        return scorer.beside(
+            quantised.later(
+                scorer.labels, scorer.head, scorer.fingerprint, lambda: scorer.classifier
+            )
+        )
 
     def _breaking(self, bench: Bench, drawn: Sequence[int]) -> Breaking:
         most = self.max_queries
@@ -181,7 +201,10 @@ class Attack:
             edit_shares=sorted(set(self.edit_shares)),
             groups=groups_of(bench, self.attributes),
             min_n=self.min_n,
-            aim={} if self.target is None else {"target": self.target},
+            aim={
+                **({} if self.target is None else {"target": self.target}),
+                **({} if self.screen is None else {"screen": self.screen}),
+            },
             filters="+".join(sorted(self.filters)),
             rated=self._rated(bench),
         )
@@ -276,6 +299,7 @@ class Attack:
     def _search(
         self,
         bench: Bench,
+        copy: Scorer | None,
         name: str,
         examples: Sequence[Example],
         decided: Decided,
@@ -306,6 +330,7 @@ class Attack:
             max_queries=self.max_queries,
             width=self.width,
             resources=bench.resources,
+            screen=copy,
         )
         before = self._recipes.index(name) * len(targets)
         for done, (position, end) in enumerate(searches, start=1 + before):

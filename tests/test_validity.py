@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 
 from audit import foreign, stats, store
+from audit.cli import main
 from audit.errors import DataError
 from audit.resources import Resources
 from audit.types import Cases
-from audit.validity import adjusted, harmless, ratings_for, read_ratings, sample_id, sheet, turned
+from audit.validity import (
+    adjusted,
+    harmless,
+    rated,
+    ratings_for,
+    read_ratings,
+    sample_id,
+    sheet,
+    turned,
+)
 
 ID = "attack.attack_success_rate[recipe=pwws]"
 
@@ -87,3 +97,81 @@ def test_the_interval_covers_when_a_part_is_rated():
         e = adjusted(stats.share(len(good), 120), len(good), int(rated.sum()), len(rated))
         hits += e.low <= 0.35 <= e.high
     assert hits / n > 0.93
+
+
+AUDIT = """
+[model]
+path = "mine.py:classifier"
+[decision]
+favourable = ["good"]
+[corpora.test]
+path = "texts.csv"
+label = "label"
+id = "id"
+[[probe]]
+name = "attack"
+min_n = 1
+"""
+MINE = """
+import numpy as np
+
+class Keyword:
+    labels = ("bad", "good")
+    fingerprint = "keyword"
+
+    def probabilities(self, texts):
+        p = np.array([0.9 if "excellent" in t else 0.2 for t in texts])
+        return np.stack([1 - p, p], axis=1)
+
+classifier = Keyword()
+"""
+
+
+def test_the_command_writes_a_sheet_and_brings_its_ratings_back_as_the_audit_does(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    rows = "\n".join(f'e{i},"an excellent film number {i}",good' for i in range(20))
+    (tmp_path / "texts.csv").write_text(f"id,text,label\n{rows}\n")
+    (tmp_path / "audit.toml").write_text(AUDIT)
+    assert main(["run", "audit.toml", "--out", "one"]) == 0
+    assert main(["rate", "one", "--out", "sheet.csv", "--most", "12"]) == 0
+    assert "12 adversarial texts" in capsys.readouterr().out
+    head, *lines = (tmp_path / "sheet.csv").read_text("utf-8").splitlines()
+    # As a spreadsheet with semicolons saves it; one row is left without an answer.
+    answers = ["yes"] * 9 + ["no"] * 2 + [""]
+    filled = [line + answer for line, answer in zip(lines, answers, strict=True)]
+    (tmp_path / "rated.csv").write_text("\n".join([head, *filled]).replace(",", ";"), "utf-8")
+    (found,), strangers = rated(tmp_path / "one", tmp_path / "rated.csv")
+    assert (found.valid, found.rated, found.successes, strangers) == (9, 11, 20, 0)
+    assert found.value.value == pytest.approx(9 / 11)
+    assert main(["rate", "one", "--ratings", "rated.csv"]) == 0
+    assert "9 of 11 rated, of 20" in capsys.readouterr().out
+    # The audit, given the same sheet, comes to the same number.
+    (tmp_path / "rated.csv").write_text("\n".join([head, *filled]), "utf-8")
+    (tmp_path / "audit.toml").write_text(
+        AUDIT + 'ratings = "rated"\n[corpora.rated]\npath = "rated.csv"\ntext = "after"\n'
+        'id = "sample"\ngroups = { valid = "valid" }\n'
+    )
+    assert main(["run", "audit.toml", "--out", "two"]) == 0
+    (run,) = store.read(tmp_path / "two").runs
+    again = next(m for m in run.measurements if m.metric == "rated_success_rate")
+    assert again.value == found.value
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        (["sample,before", "s1,x"], "no column 'valid'"),
+        (["sample,valid", "s1,yes", "s1,no"], "twice"),
+        (["sample,valid", "s1,perhaps"], "neither yes nor no"),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_is_refused(tmp_path, capsys, rows, why):
+    audit(tmp_path, 8)
+    (tmp_path / "sheet.csv").write_text("\n".join(rows) + "\n")
+    assert main(["rate", str(tmp_path), "--ratings", str(tmp_path / "sheet.csv")]) == 2
+    assert why in capsys.readouterr().err
+    assert main(["rate", str(tmp_path)]) == 2
+    assert "either --out or --ratings" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from audit.cli import _auditing, _explaining, _judging, _showing, _signing
+from audit.cli import _auditing, _explaining, _judging, _rating, _showing, _signing
 from audit.errors import AuditError
 
 COULD_NOT_RUN = 2
@@ -32,6 +32,7 @@ for command in (
     _auditing.train,
     _auditing.retrain,
     _showing.compare,
+    _rating.rate,
     _signing.sign,
     _signing.verify,
     _showing.probes,
