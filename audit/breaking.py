@@ -221,8 +221,8 @@ class Breaking:
         self, where: Mapping[str, str], ends: Sequence[End], words: Sequence[str], budget: str
     ) -> Measurement:
         """Return how often the copy decided as the model, each text's candidates as one unit."""
-        examples = self._examples()
-        why = [_unattacked(e, w) for e, w in zip(examples, words, strict=True)]
+        examples = self.examples()
+        why = [unattacked(e, w) for e, w in zip(examples, words, strict=True)]
         why = [
             reason or ("" if isinstance(end, Found) and end.verified else "unverified")
             for reason, end in zip(why, ends, strict=True)
