@@ -100,6 +100,10 @@ def _linear() -> Any:
     import torch
 
     class Int8Linear(torch.nn.Module):
+        table: torch.Tensor
+        scale: torch.Tensor
+        bias: torch.Tensor | None
+
         def __init__(self, layer: Any) -> None:
             super().__init__()
             weight = layer.weight.detach().float()
@@ -115,10 +119,10 @@ def _linear() -> Any:
             own = rows.abs().amax(dim=1, keepdim=True).mul_(1 / _STEPS).clamp_(min=_LEAST)
             small = (rows * own.reciprocal()).round_().to(torch.int8)
             out = torch._int_mm(small, self.table).to(torch.float32).mul_(own)
-            found = out.mul_(self.scale) if self.bias is None else self._shifted(out)
-            return found.reshape(*x.shape[:-1], -1)
-
-        def _shifted(self, out: torch.Tensor) -> torch.Tensor:
-            return torch.addcmul(self.bias, out, self.scale)
+            if self.bias is None:
+                out = out.mul_(self.scale)
+            else:
+                out = torch.addcmul(self.bias, out, self.scale)
+            return out.reshape(*x.shape[:-1], -1)
 
     return Int8Linear

@@ -156,10 +156,10 @@ def _answers(sheet: Path) -> dict[str, str]:
     samples, answers = table.column("sample"), table.column("valid")
     found: dict[str, str] = {}
     for i in range(table.rows):
-        name = tables.cell(samples[i], table, i, "sample")
+        sample = tables.cell(samples[i], table, i, "sample")
         answer = tables.cell(answers[i], table, i, "valid") or ""
-        if name and found.setdefault(name, answer) != answer:
-            raise DataError(f"{sheet.name} rates the sample {name} twice, and differently.")
+        if sample and found.setdefault(sample, answer) != answer:
+            raise DataError(f"{sheet.name} rates the sample {sample} twice, and differently.")
     return found
 
 
