@@ -119,10 +119,11 @@ def _linear() -> Any:
             own = rows.abs().amax(dim=1, keepdim=True).mul_(1 / _STEPS).clamp_(min=_LEAST)
             small = (rows * own.reciprocal()).round_().to(torch.int8)
             out = torch._int_mm(small, self.table).to(torch.float32).mul_(own)
-            if self.bias is None:
-                out = out.mul_(self.scale)
-            else:
-                out = torch.addcmul(self.bias, out, self.scale)
-            return out.reshape(*x.shape[:-1], -1)
+            found = (
+                out.mul_(self.scale)
+                if self.bias is None
+                else torch.addcmul(self.bias, out, self.scale)
+            )
+            return found.reshape(*x.shape[:-1], -1)
 
     return Int8Linear
