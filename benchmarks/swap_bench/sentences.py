@@ -39,7 +39,7 @@ class Sentence:
     """One sentence, what is asked of it, and the answers that are right."""
 
     part: str
-    """``a``, ``b``, ``c``, or ``d`` for those held out."""
+    """``a``, ``b``, ``c``, ``d`` for those held out at first, ``e`` for those never worked at."""
     id: str
     cluster: str
     """Sentences that stand or fall together: the two of a pair."""
@@ -84,7 +84,7 @@ def load() -> list[Sentence]:
     Raises:
         ValueError: If a sentence of the data is not the one that was answered.
     """
-    return [*paired(), *drawn(), *constructed(), *held_out()]
+    return [*paired(), *drawn(), *constructed(), *held_out(), *unseen()]
 
 
 def paired() -> list[Sentence]:
@@ -123,11 +123,16 @@ def constructed() -> list[Sentence]:
 
 
 def held_out() -> list[Sentence]:
-    """Return part (d): both kinds again, on which no engine was ever worked at."""
+    """Return part (d): both kinds again, kept aside at first, then worked at."""
     return [
         *_drawn("d", "held_out.jsonl", draw.held_out()),
         *_constructed("d", "held_out.csv"),
     ]
+
+
+def unseen() -> list[Sentence]:
+    """Return part (e): a third draw from data, answered before the engine saw it, run once."""
+    return _drawn("e", "unseen.jsonl", draw.unseen())
 
 
 def _drawn(part: str, file: str, rows: Iterable[tuple[str, str, str, str]]) -> list[Sentence]:
