@@ -24,12 +24,13 @@ def share(found, tool, part):
 
 
 def test_every_sentence_is_the_one_that_was_answered_and_there_are_enough(found):
-    parts = {part: [s for s in found if s.part == part] for part in "abcd"}
+    parts = {part: [s for s in found if s.part == part] for part in "abcde"}
     assert len(parts["a"]) >= 1000
-    assert min(len(parts["b"]), len(parts["c"]), len(parts["d"])) >= 150
+    assert min(len(parts[part]) for part in "bcde") >= 150
     assert len({s.id for s in found}) == len(found)
     assert {s.axis for s in parts["c"]} >= {"gender", "religion", "race_ethnicity", "age"}
-    assert not {s.text for s in parts["d"]} & {s.text for s in found if s.part != "d"}
+    for part in "de":
+        assert not {s.text for s in parts[part]} & {s.text for s in found if s.part != part}
     assert 0.15 <= sum(s.stays for s in parts["b"]) / len(parts["b"]) <= 0.4
 
 
