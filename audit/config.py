@@ -17,6 +17,7 @@ from audit.settings import (
     RecipeConfig,
     TrainConfig,
     WaiversConfig,
+    WatchConfig,
 )
 from audit.starter import template as template
 from audit.types import STRICT, Gate, Response
@@ -193,6 +194,8 @@ class AuditConfig:
     """The audit that ``no_worse_than`` speaks of."""
     compare: CompareConfig = field(default_factory=CompareConfig)
     """What ``evenhand compare`` asks first, and which loss still counts as none."""
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    """How ``evenhand watch`` reads a stream of predictions."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """How ``evenhand train`` and ``retrain`` fine-tune."""
     recipe: tuple[RecipeConfig, ...] = ()
@@ -323,7 +326,7 @@ def schema() -> dict[str, Any]:
     for cls in (
         *(AuditConfig, AuditSection, ModelConfig, CorpusConfig, DecisionConfig, TrainConfig),
         *(ProbeConfig, RecipeConfig, Gate, GatesConfig, WaiversConfig, BaselineConfig),
-        CompareConfig,
+        *(CompareConfig, WatchConfig),
     ):
         table = whole if cls is AuditConfig else whole["$defs"][cls.__name__]
         table["description"] = (cls.__doc__ or "").partition("\n")[0]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from audit.types import STRICT
+from audit.types import STRICT, Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,3 +144,40 @@ class CompareConfig:
         for name, value in {"margin": self.margin, **self.margins}.items():
             if not 0 < value < 1:
                 raise ValueError(f"the margin of {name} must lie between 0 and 1, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchConfig:
+    """The table ``[watch]``: how ``evenhand watch`` reads a stream of predictions."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    prediction: str = "prediction"
+    """Field with the label predicted (several in a list under a multi-label head)."""
+    scores: str = "scores"
+    """Field with label to probability; where a record has it, ``[decision]`` decides."""
+    time: str = "time"
+    """Field with the time of the record, as text; said with alerts."""
+    window: int = 2000
+    """Records of a gate's slice that a window covers."""
+    step: int = 500
+    """Records from one window's start to the next."""
+    batch: int = 200
+    """Records read before the gates are looked at and the state is saved."""
+    reference: int = 2000
+    """Records, the first of the stream, that drift is measured from."""
+    drift: bool = True
+    """Whether drift of scores, text lengths and words is watched beside the gates."""
+    alpha: float = 0.05
+    """Chance of any false alarm over all time and all that is watched, in (0, 1)."""
+    gate: tuple[Gate, ...] = ()
+    """Limits of the stream; where there are none, those of the audit file."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("window", 2), ("step", 1), ("batch", 1), ("reference", 100)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.step > self.window:
+            raise ValueError(f"step must not exceed window, got {self.step} and {self.window}")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}")

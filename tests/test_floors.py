@@ -36,7 +36,7 @@ FLOORS = [
         ),
         *("resampling", "contrasts", "proportions", "manygroups", "omnibus", "impact"),
         *("scales", "ranking", "calibrating", "recalibrating"),
-        *("sequential", "paired", "identities", "looks"),
+        *("sequential", "paired", "identities", "looks", "windows"),
         *("foreign", "generators", "resources", "provenance", "borders", "files", "figures"),
         *("tables", "decoding", "sample", "firsttoken", "multiplicity"),
         *("certificate", "faithfulness", "pareto", "survival"),
@@ -103,6 +103,7 @@ FLOORS = [
     {
         *("rerun", "runner", "planning", "retrain", "setup", "explain"),
         *("budgeted", "reading", "progress", "prospects"),
+        *("watch", "watching", "monitors"),
     },
     {"cli", "commands", "pytest_plugin", "console", "showing", "explaining", "demo"},
 ]

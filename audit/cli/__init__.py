@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from audit.cli import _auditing, _explaining, _judging, _rating, _showing, _signing
+from audit.cli import _auditing, _explaining, _judging, _rating, _showing, _signing, _watching
 from audit.errors import AuditError
 
 COULD_NOT_RUN = 2
@@ -27,6 +27,7 @@ for command in (
     _auditing.run,
     _judging.gate,
     _judging.history,
+    _watching.watch,
     _showing.report,
     _explaining.explain,
     _auditing.train,
