@@ -319,18 +319,10 @@ PARTS: Mapping[str, tuple[Words, Callable[[AuditResult], bool]]] = {
     ),
     "responses": (
         Words(en="responses of those who answer for the system", zh="系统责任人的回应"),
-        lambda r: _responded(r.plan.audit_file),
+        lambda r: bool(r.provenance.responses),
     ),
 }
 """Parts of a result beside its measurements that a clause may ask for: name, and whether they are there."""
-
-
-def _responded(audit_file: str) -> bool:
-    try:
-        said = tomllib.loads(audit_file).get("responses")
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError):
-        return False
-    return isinstance(said, dict) and _said(said.values())
 
 
 @cache

@@ -1,6 +1,7 @@
 """Published schemas, taken from the packages that carry them: this repository ships no copy.
 
-The JUnit schema comes with pytest's own sources, SARIF's with npm's @microsoft/jest-sarif, those of
+The JUnit schema comes with pytest's own sources, SARIF's with npm's @microsoft/jest-sarif,
+CycloneDX's with cyclonedx-python-lib, those of
 CI files with check-jsonschema. What cannot be had here is a skipped test with that reason.
 """
 
@@ -9,6 +10,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import zipfile
 from importlib.metadata import distribution, version
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 
 KEPT = Path(sys.prefix) / "share" / "schemas"
 JUNIT = "a1a816f58d1bf95ebabf371994df0b9246dee66ea9572fbec4f9296f1b2c0ff6"
+CYCLONEDX = "0e807521a921a5c3cb8ce1153f8a61d29eedfe76a46aac2796b7c6b573391a54"
 SARIF = "2d99159ae54a3eea97f81781cff48780548657c35949f4b7f25e99a2ba4de4f8"
 
 
@@ -28,6 +31,17 @@ def junit():
 def sarif():
     """Return the JSON Schema of SARIF 2.1.0."""
     return json.loads(_kept("sarif-2.1.0-rtm.5.json", SARIF, _from_npm).read_text("utf-8"))
+
+
+def cyclonedx():
+    """Return the JSON Schema of CycloneDX 1.6, and those it refers to, by name."""
+    wheel = _kept("cyclonedx-11.12.0.whl", CYCLONEDX, _from_cyclonedx)
+    names = ("bom-1.6", "spdx", "jsf-0.82")
+    with zipfile.ZipFile(wheel) as files:
+        return {
+            name: json.loads(files.read(f"cyclonedx/schema/_res/{name}.SNAPSHOT.schema.json"))
+            for name in names
+        }
 
 
 def of_ci(name):
@@ -59,6 +73,14 @@ def _from_pytest(folder):
     command += ["--no-binary", "pytest", "--dest", str(folder), f"pytest=={version('pytest')}"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     return _member(next(folder.glob("pytest-*.tar.gz")), "junit-10.xsd")
+
+
+def _from_cyclonedx(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--dest", str(folder), "cyclonedx-python-lib==11.12.0"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return next(folder.glob("cyclonedx_python_lib-*.whl")).read_bytes()
 
 
 def _from_npm(folder):

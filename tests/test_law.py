@@ -183,8 +183,6 @@ def test_every_row_prints_its_day_and_what_stays_unproven():
     from audit.report import render
 
     source = render(fixture.normal())
-    if '<section id="law"' not in source:
-        pytest.skip("the page does not show the clauses yet")
     start = source.index('<section id="law"')
     block = source[start : source.index("</section>", start)]
     rows = [row for r in law.crosswalk(fixture.normal()).regimes for row in r.rows]

@@ -16,26 +16,58 @@ def report(
     responses: Annotated[
         Path | None, typer.Option(help="TOML file with responses, owners and due dates.")
     ] = None,
+    pdf: Annotated[
+        Path | None, typer.Option(help="Print it, tagged and with an outline (Chromium).")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Summary for a pull request.")] = None,
+    model_card: Annotated[Path | None, typer.Option(help="Hugging Face model card.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Measurements as CSV.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Measurements as Parquet.")] = None,
+    bom: Annotated[Path | None, typer.Option(help="Bill of materials, CycloneDX 1.6.")] = None,
+    in_toto: Annotated[Path | None, typer.Option(help="in-toto test-result statement.")] = None,
+    ai_verify: Annotated[Path | None, typer.Option(help="AI Verify test result.")] = None,
+    json: Annotated[Path | None, typer.Option(help="The result, as it is rendered.")] = None,
+    redact: Annotated[
+        bool | None,
+        typer.Option("--redact/--no-redact", help="Hide texts and what points at persons."),
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="full, or shared: redacted unless --no-redact.")
+    ] = "full",
 ) -> int:
-    """Render a stored result as one HTML page. No model is loaded."""
+    """Render a stored result as one HTML page, or in the forms asked for. No model is loaded."""
     from audit import responses as answers
     from audit import store
+    from audit.errors import ConfigError
     from audit.files import write_text
     from audit.report import render
 
+    if profile not in ("full", "shared"):
+        raise ConfigError(f"There is no profile {profile!r}.", hint="Use full or shared.")
     read = store.read(result)
-    if ll144 is not None:
-        from audit import renderings
-
-        files, missing = renderings.ll144(read, ll144)
-        for file in files:
-            print(f"Local Law 144: {file}")
-        for words in missing:
-            print(f"Before this is published, state: {words.en}.")
-        return 0
     if responses is not None:
         read = answers.answered(read, answers.read(responses))
     folder = result if result.is_dir() else result.parent
+    if redact if redact is not None else profile == "shared":
+        from audit.redact import redacted
+
+        read = redacted(read)
+    forms = {"pdf": pdf, "markdown": markdown, "model card": model_card, "csv": csv}
+    forms |= {"parquet": parquet, "bom": bom, "in-toto": in_toto, "AI Verify": ai_verify}
+    forms |= {"json": json}
+    if ll144 is not None or any(forms.values()):
+        from audit import renderings
+
+        for line in renderings.write(read, folder, forms):
+            print(line)
+        if ll144 is not None:
+            files, missing = renderings.ll144(read, ll144)
+            for file in files:
+                print(f"Local Law 144: {file}")
+            for words in missing:
+                print(f"Before this is published, state: {words.en}.")
+        if out is None:
+            return 0
     page = out or folder / "report.html"
     write_text(page, render(read))
     print(f"Report: {page}")
