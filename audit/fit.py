@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.adapters import adapt, finish
+from audit.adapters import PROMPTS, Ranks, adapt, finish
 from audit.batches import (
     Buckets,
     diverged,
@@ -153,14 +153,17 @@ def _fit(
     if settings.dropout is not None:
         drop(model, settings.dropout)
     room = positions_of(model, tokenizer)
-    if settings.method != "full":
-        room -= settings.prompt_tokens if settings.method == "prompt" else 0
-        model = adapt(model, settings, folder / "base")
-    limit = min(settings.max_length, room)
     low = precision(settings)
     slots = None if objective.attacking is None else Slots(objective.attacking, train)
     if slots is not None:
         train, objective = (*train, *slots.added), slots.objective(objective)
+    batches = ceil(len(train) / settings.batch_size)
+    steps = ceil(batches / settings.accumulate) * settings.epochs
+    if settings.method != "full":
+        room -= settings.prompt_tokens if settings.method in PROMPTS else 0
+        model = adapt(model, settings, folder / "base", steps=steps)
+    ranks = Ranks(model) if settings.method == "adalora" else None
+    limit = min(settings.max_length, room)
     rows, truncated = rows_of(tokenizer, train, truth(train, labels, head), head, limit)
     if slots is not None:
         slots.bind(rows, train, Reader(tokenizer, limit, pad, head, low))
@@ -177,8 +180,6 @@ def _fit(
     order = np.argsort([len(row["input_ids"]) for row in dev_rows], kind="stable")
     sorted_truth = dev_truth[order]
 
-    batches = ceil(len(rows) / settings.batch_size)
-    steps = ceil(batches / settings.accumulate) * settings.epochs
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -218,7 +219,8 @@ def _fit(
             # Dev losses are plain ones, so that curves under different objectives compare.
             if own is None or not model.training:
                 return super().compute_loss(model, inputs, *args, **kwargs)
-            return _step_loss(own, model, inputs)
+            loss = _step_loss(own, model, inputs)
+            return loss if ranks is None else loss + ranks.orthogonality()
 
     def metrics(found: Any) -> dict[str, float]:
         scores = probabilities(np.asarray(found.predictions, np.float64), head)
@@ -231,7 +233,7 @@ def _fit(
         eval_dataset=[dev_rows[i] for i in order],
         data_collator=lambda batch: padded_with_marks(batch, pad, head),
         compute_metrics=metrics,
-        callbacks=[_watcher(settings.patience, on_progress, own, slots, labels)],
+        callbacks=[_watcher(settings.patience, on_progress, own, slots, labels, ranks)],
     )
     # A batch's loss is its mean, so that the Trainer divides it by the batches of a step.
     trainer.model_accepts_loss_kwargs = False
@@ -243,6 +245,8 @@ def _fit(
             own.shares = state["shares"]
         if slots is not None:
             slots.restore(state["slots"])
+        if ranks is not None:
+            ranks.restore(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     curve = _curve(trainer.state.log_history)
@@ -330,6 +334,7 @@ def _watcher(
     own: Loss | None,
     slots: Slots | None,
     labels: tuple[str, ...],
+    ranks: Ranks | None,
 ) -> Any:
     """Return a callback that tells how far it is, marks whole checkpoints and stops early.
 
@@ -345,6 +350,10 @@ def _watcher(
         ) -> None:
             if slots is not None:
                 slots.attack(model, round(state.epoch or 0) + 1, labels)
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if ranks is not None:
+                ranks.step(int(state.global_step) + 1)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             on_progress(int(state.global_step), int(state.max_steps), self.note)
@@ -373,6 +382,8 @@ def _watcher(
                 "slots": {} if slots is None else slots.state(),
             }
             write_text(folder / _STATE, json.dumps(kept))
+            if ranks is not None:
+                ranks.save(folder)
             (folder / _DONE).touch()
 
     return Watcher()

@@ -30,13 +30,14 @@ class TrainConfig:
     """Lowest encoder layers that keep their weights, with the embeddings; 0: all are trained."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """``auto``: bf16 where the processor computes it natively, else fp32; ``fp16`` needs a GPU."""
-    method: Literal["full", "lora", "ia3", "prompt"] = "full"
-    """What is trained: every weight; LoRA's low-rank updates or (IA)³'s scales inside the encoder;
-    or a prompt of made-up tokens in front of each text. The head is trained in each."""
+    method: Literal["full", "lora", "adalora", "ia3", "prompt", "prefix"] = "full"
+    """What is trained: every weight; LoRA's low-rank updates (AdaLoRA's go where they matter most)
+    or (IA)³'s scales inside the encoder; or made-up tokens in front of each text, of which a prompt
+    is read by the first layer and a prefix by every layer. The head is trained in each."""
     rank: int = 8
-    """Rank of LoRA's updates, which are scaled by two."""
+    """Rank of LoRA's updates, which are scaled by two; of AdaLoRA's on average, at the end."""
     prompt_tokens: int = 20
-    """Made-up tokens of ``prompt``; the model reads so many fewer of a text."""
+    """Made-up tokens of ``prompt`` and ``prefix``; the model reads so many fewer of a text."""
     accumulate: int = 1
     """Batches whose gradients make one step: `batch_size` times as many texts count in each."""
     class_weights: Literal["none", "balanced"] = "none"

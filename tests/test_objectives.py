@@ -31,7 +31,7 @@ def scores_of(folder, texts):
     return load(spec, identify(spec)).probabilities(texts)
 
 
-@pytest.mark.parametrize("method", ["lora", "ia3", "prompt"])
+@pytest.mark.parametrize("method", ["lora", "adalora", "ia3", "prompt", "prefix"])
 def test_an_adapter_resumes_to_the_same_weights_and_is_audited_as_it_was_trained(
     tmp_path, encoder, method
 ):

@@ -125,7 +125,9 @@ def train(
     max_length: Annotated[int, typer.Option(min=8)] = 128,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings; more than one: an ensemble.")] = 1,
-    method: Annotated[str, typer.Option(help="full, lora, ia3 or prompt.")] = "full",
+    method: Annotated[
+        str, typer.Option(help="full, lora, adalora, ia3, prompt or prefix.")
+    ] = "full",
     accumulate: Annotated[int, typer.Option(min=1, help="Batches that make one step.")] = 1,
     class_weights: Annotated[str, typer.Option(help="none or balanced.")] = "none",
     label_smoothing: Annotated[float, typer.Option()] = 0.0,
