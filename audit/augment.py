@@ -139,7 +139,7 @@ def augment(
             if kind in crafted:
                 add(crafted[kind], kind, recipe)
                 continue
-            some = _drawn(kept, kind, wanted.get(kind, 0.0), seed)
+            some = drawn(kept, kind, wanted.get(kind, 0.0), seed)
             made = []
             for example, text in changed(recipe, part, some, seed=seed):
                 if text is None:
@@ -156,26 +156,45 @@ def augment(
     )
 
 
-def _drawn(examples: Sequence[Example], kind: str, share: float, seed: int) -> list[Example]:
+def drawn(examples: Sequence[Example], kind: str, share: float, seed: int) -> list[Example]:
+    """Return about `share` of `examples`, drawn for one kind of copy by their ids."""
     if share <= 0:
         return []
     return [e for e in examples if stream(seed, "augment", kind, e.id).random() < share]
 
 
 def changed(
-    recipe: RecipeConfig, part: str, examples: Sequence[Example], *, seed: int
+    recipe: RecipeConfig, part: str, examples: Sequence[Example], *, seed: int, workers: int = 1
 ) -> Iterator[tuple[Example, Text | None]]:
     """Return each of `examples` with its changed text, None where there is nothing to change.
 
-    What a text becomes hangs on its id, the seed and the kind alone.
+    What a text becomes hangs on its id, the seed and the kind alone: neither the order nor the
+    number of `workers` (processes; each takes seconds to start) changes any.
     """
     if not examples:
         return iter(())
+    if workers == 1:
+        return zip(examples, _changed(recipe, part, examples, seed), strict=True)
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    parts = [examples[i::workers] for i in range(min(workers, len(examples)))]
+    made: list[Text | None] = [None] * len(examples)
+    # Spawned: a fork of a process in which torch has threads may hang.
+    with ProcessPoolExecutor(len(parts), get_context("spawn")) as pool:
+        jobs = [pool.submit(_changed, recipe, part, some, seed) for some in parts]
+        for i, job in enumerate(jobs):
+            made[i::workers] = job.result()
+    return zip(examples, made, strict=True)
+
+
+def _changed(
+    recipe: RecipeConfig, part: str, examples: Sequence[Example], seed: int
+) -> list[Text | None]:
     change = copier(recipe, part, seed)
     # Borrowed for all of them at once: to save and restore generators costs as much as a change.
     with kept_randomness():
-        made = [change(example) for example in examples]
-    return zip(examples, made, strict=True)
+        return [change(example) for example in examples]
 
 
 def admitting(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from audit import foreign, rewording
+from audit import foreign, generating, rewording
 from audit.errors import ConfigError, did_you_mean
 from audit.lexicon import AXES, lexicon
 from audit.seeding import stream
@@ -112,6 +112,30 @@ _CARDS = (
         known=tuple(AXES),
         numbers={"texts": (200, 1, 1_000_000)},
         strings={"pack": ""},
+    ),
+    Card(
+        name="contextual",
+        what="words as a masked language model that you name would put them",
+        source="Kobayashi (2018), arXiv:1805.06201",
+        answers=("attack",),
+        numbers=_ALIKE,
+        strings={"model": ""},
+    ),
+    Card(
+        name="back_translation",
+        what="the text translated and translated back by two models that you name",
+        source="Sennrich, Haddow & Birch (2016), arXiv:1511.06709",
+        answers=("attack",),
+        numbers=_ALIKE,
+        strings={"there": "", "back": ""},
+    ),
+    Card(
+        name="paraphrase",
+        what="the text in the words of a causal language model that you name",
+        source="Maddison, Tarlow & Minka (2014), arXiv:1411.0030 (how a word is drawn)",
+        answers=("attack",),
+        numbers=_ALIKE,
+        strings={"model": "", "prompt": generating.PROMPT},
     ),
     Card(
         name="logit_pairing",

@@ -1,9 +1,10 @@
 """Training texts that a model or a suite is needed for: successful attacks, filled-in templates."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-from audit import attack_recipes, attacks, lockstep, suites
-from audit.augment import copy_of
+from audit import attack_recipes, attacks, generating, lockstep, suites
+from audit.augment import copy_of, drawn
 from audit.copiers import kinds_of, number, parts, string
 from audit.decision import decide
 from audit.errors import ConfigError
@@ -12,6 +13,8 @@ from audit.seeding import stream
 from audit.settings import RecipeConfig
 from audit.types import Corpus, Decision, Example, Floats, Text
 
+WRITTEN = ("contextual", "back_translation", "paraphrase")
+"""Recipes whose copies a language model writes."""
 Score = Callable[[Sequence[Text]], Floats]
 
 
@@ -25,8 +28,9 @@ def crafted(
     *,
     seed: int,
     resources: Resources | None = None,
+    place: Callable[[str], Path] | None = None,
 ) -> dict[str, tuple[Example, ...]]:
-    """Return kind to the texts made by the recipes ``adversarial`` and ``templates``.
+    """Return kind to the texts made by the recipes ``adversarial``, ``templates`` and `WRITTEN`.
 
     Args:
         recipes: Those of a retrain; others are passed over.
@@ -38,9 +42,11 @@ def crafted(
         audited: Settings of the ``templates`` probes of this audit.
         seed: Each text draws under its own name.
         resources: Where WordNet and the encoder are looked for.
+        place: The folder of a language model by the name a recipe gives it; None: the name is one.
 
     Raises:
         ConfigError: If an attack or suite is unknown, or the audit itself runs that suite.
+        ModelError: If a language model cannot be loaded.
         Unsupported: If TextAttack or a resource of the attack is missing.
     """
     found: dict[str, tuple[Example, ...]] = {}
@@ -51,7 +57,40 @@ def crafted(
         if recipe.name == "templates":
             (kind, _), *_ = kinds_of(recipe)
             found[kind] = _filled(recipe, train, wanted[kind], rule, audited, seed)
+        if recipe.name in WRITTEN:
+            (kind, _), *_ = kinds_of(recipe)
+            found[kind] = _written(recipe, train, wanted[kind], place or Path, seed)
     return found
+
+
+def _written(
+    recipe: RecipeConfig,
+    train: Corpus,
+    share: float,
+    place: Callable[[str], Path],
+    seed: int,
+) -> tuple[Example, ...]:
+    """Return what the language models that a recipe names make of a share of the texts."""
+    some = {e.id: e for e in drawn(train.examples, recipe.name, share, seed)}
+    if not some:
+        return ()
+    write: generating.Writer
+    if recipe.name == "contextual":
+        write = generating.Contextual(place(string(recipe, "model")))
+    elif recipe.name == "back_translation":
+        there, back = (place(string(recipe, name)) for name in ("there", "back"))
+        write = generating.BackTranslation(there, back)
+    else:
+        model, prompt = string(recipe, "model"), string(recipe, "prompt")
+        write = generating.Paraphrase(place(model), prompt)
+    made = write({id: e.text for id, e in some.items()}, seed)
+    return tuple(
+        copy_of(
+            some[id], text if some[id].second is None else (text, str(some[id].second)), recipe.name
+        )
+        for id, text in made.items()
+        if text is not None
+    )
 
 
 def _attacked(
@@ -81,10 +120,10 @@ def attacked(
     recipe: RecipeConfig, train: Sequence[Example], share: float, seed: int
 ) -> tuple[Example, ...]:
     """Return the texts that the recipe ``adversarial`` attacks: labelled ones, drawn by their id."""
-    drawn = {e.id: float(stream(seed, "adversarial", e.id).random()) for e in train}
+    lots = {e.id: float(stream(seed, "adversarial", e.id).random()) for e in train}
     some = sorted(
-        (e for e in train if e.label is not None and drawn[e.id] < share),
-        key=lambda e: (drawn[e.id], e.id),
+        (e for e in train if e.label is not None and lots[e.id] < share),
+        key=lambda e: (lots[e.id], e.id),
     )
     return tuple(some[: int(number(recipe, "texts"))])
 

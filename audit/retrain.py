@@ -210,7 +210,7 @@ def _crafted(
     wanted: Mapping[str, float],
     display: Display,
 ) -> Mapping[str, Sequence[Example]]:
-    if not any(r.name in ("adversarial", "templates") for r in config.recipe):
+    if not any(r.name in ("adversarial", "templates", *crafted.WRITTEN) for r in config.recipe):
         return {}
     if any(r.name == "adversarial" for r in config.recipe):
         display.say("Attacking training texts with the model as it is …")
@@ -223,7 +223,14 @@ def _crafted(
         )
         audited = [p.params for p in config.probe if p.name == "templates"]
         return crafted.crafted(
-            config.recipe, train, wanted, rule, scorer, audited, seed=config.audit.seed
+            config.recipe,
+            train,
+            wanted,
+            rule,
+            scorer,
+            audited,
+            seed=config.audit.seed,
+            place=lambda name: encoder_folder(name, base),
         )
     finally:
         cache.close()

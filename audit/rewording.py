@@ -21,7 +21,7 @@ SHARE = 0.15
 """Share of a text's words that are changed, at least one."""
 
 # What turns a label when it goes, and what is no word of the writer's.
-_KEPT = (
+KEPT = (
     r"(?i)^(no|not|never|none|nobody|nothing|nor|neither|without|hardly|barely|cannot|\w+n['\u2019]?t"
     r"|https?:.*|www\..*|[@#\[].*)\W*$"
 )
@@ -89,7 +89,7 @@ def word_augmenter(kind: str, resources: Resources | None = None) -> Any:
         "aug_max": None,
         "tokenizer": str.split,
         "reverse_tokenizer": " ".join,
-        "stopwords_regex": _KEPT,
+        "stopwords_regex": KEPT,
     }
     if kind == "synonym":
         augmenter = word.SynonymAug(aug_src="wordnet", **shared)

@@ -83,6 +83,7 @@ FLOORS = [
             "objective",
             "copiers",
             "rewording",
+            "generating",
             "crafted",
             "hardening",
             "mitigation",

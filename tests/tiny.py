@@ -171,3 +171,86 @@ def tiny_decoder(
     model.save_pretrained(folder)
     _tokenizer(folder, vocabulary, max_length=max_length, ends=False)
     return folder
+
+
+def tiny_masked(
+    folder: Path,
+    texts: Sequence[str],
+    *,
+    layers: int = 2,
+    hidden: int = 32,
+    max_length: int = 64,
+    seed: int = 0,
+) -> Path:
+    """Write a random BERT that fills masks. Arguments as in `tiny_bert`."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = _vocabulary(texts)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden,
+        max_position_embeddings=max_length,
+        initializer_range=0.2,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        BertForMaskedLM(config).save_pretrained(folder)
+    _tokenizer(folder, vocabulary, max_length=max_length, ends=True)
+    return folder
+
+
+def tiny_writer(
+    folder: Path, texts: Sequence[str], *, kind: Literal["causal", "translation"], seed: int = 0
+) -> Path:
+    """Write a random GPT-2 that goes on with a text, or a random BART that answers one."""
+    import torch
+    from transformers import (
+        BartConfig,
+        BartForConditionalGeneration,
+        GPT2Config,
+        GPT2LMHeadModel,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = _vocabulary(texts)
+    ends = {
+        "bos_token_id": vocabulary["[CLS]"],
+        "eos_token_id": vocabulary["[SEP]"],
+        "pad_token_id": vocabulary["[PAD]"],
+        "vocab_size": len(vocabulary),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if kind == "causal":
+            config = GPT2Config(
+                n_embd=32, n_layer=2, n_head=4, n_positions=160, initializer_range=0.2, **ends
+            )
+            model = GPT2LMHeadModel(config)
+        else:
+            model = BartForConditionalGeneration(
+                BartConfig(
+                    d_model=32,
+                    encoder_layers=1,
+                    decoder_layers=1,
+                    encoder_attention_heads=4,
+                    decoder_attention_heads=4,
+                    encoder_ffn_dim=64,
+                    decoder_ffn_dim=64,
+                    max_position_embeddings=64,
+                    init_std=0.2,
+                    decoder_start_token_id=vocabulary["[SEP]"],
+                    forced_eos_token_id=vocabulary["[SEP]"],
+                    **ends,
+                )
+            )
+        model.save_pretrained(folder)
+    _tokenizer(
+        folder, vocabulary, max_length=64 if kind != "causal" else 160, ends=kind != "causal"
+    )
+    return folder
