@@ -75,6 +75,10 @@ class ModelConfig:
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the arithmetic; ``auto`` is full precision on a CPU."""
+    quantise: Literal["none", "int8"] = "none"
+    """``int8``: a copy whose linear layers compute in eight bits, as many deployments do."""
+    prune: float = 0.0
+    """Share of the encoder's weights, the smallest of each layer, that a copy goes without."""
     batch_tokens: int | None = None
     """Padded tokens in one forward pass; moves speed and memory, not verdicts."""
 
@@ -83,6 +87,8 @@ class ModelConfig:
             raise ValueError("path must name a model")
         _at_least("max_length", self.max_length, 4)
         _at_least("batch_tokens", self.batch_tokens, 1)
+        if not 0 <= self.prune < 1:
+            raise ValueError(f"prune must lie in [0, 1), got {self.prune}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

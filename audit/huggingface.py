@@ -1,7 +1,7 @@
 """A `transformers` sequence classifier: encoders, decoders with a classification head, adapters."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 from audit import firsttoken
 from audit.checkpoint import Identity
 from audit.classifier import WhiteBox
-from audit.errors import ModelError
+from audit.errors import AuditError, ModelError, Unsupported
 from audit.types import Floats, Head, Text
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ class HFClassifier:
 
     @classmethod
     def load(
-        cls, identity: Identity, *, device: str = "auto", dtype: str = "auto"
+        cls,
+        identity: Identity,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        compress: "Callable[[PreTrainedModel], PreTrainedModel] | None" = None,
+        rounded: bool = False,
     ) -> "HFClassifier":
         """Load safetensors weights; never a pickle, never code from the checkpoint.
 
@@ -71,6 +77,8 @@ class HFClassifier:
             device: ``auto`` (a GPU where there is one), or a torch device such as ``cpu``.
             dtype: ``auto`` and ``float32`` are full precision; ``bfloat16`` and ``float16`` run
                 the forward pass in mixed precision.
+            compress: Makes a copy of the loaded module, as deployed.
+            rounded: The copy computes in whole numbers: it has no gradients.
 
         Raises:
             ModelError: If weights are missing (no head: the labels would be drawn at random), do
@@ -115,9 +123,11 @@ class HFClassifier:
                     "fine-tune it first, for example with `evenhand train`.",
                 )
             module = module.to(device)
+            if compress is not None:
+                module = compress(module)
             # Exact: where the shortened module says otherwise it is left as it is.
             firsttoken.shorten(module)
-        except ModelError:
+        except AuditError:
             raise
         except Exception as problem:
             first = (str(problem) or type(problem).__name__).splitlines()[0]
@@ -125,7 +135,9 @@ class HFClassifier:
                 f"The model in {identity.folder} cannot be loaded: {first}",
                 hint="It must load with AutoModelForSequenceClassification and AutoTokenizer.",
             ) from problem
-        return cls(module, tokenizer, identity, dtype=dtype)
+        made = cls(module, tokenizer, identity, dtype=dtype)
+        made.dtype = "int8" if rounded else made.dtype
+        return made
 
     def probabilities(self, texts: Sequence[Text]) -> Floats:
         return self.forward(self.encode(texts)[0])
@@ -188,6 +200,11 @@ class HFClassifier:
         return np.asarray(scores.cpu().numpy(), dtype=np.float64)
 
     def white_box(self) -> WhiteBox:
+        if self.dtype == "int8":
+            raise Unsupported(
+                "A copy that computes in eight bits has no gradients.",
+                hint="Ask the model it is a copy of.",
+            )
         return WhiteBox(
             module=self.module,
             tokenizer=self.tokenizer,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit import ensemble
+from audit import compressing, ensemble
 from audit.checkpoint import Identity, ModelSpec, digest_of, from_hub, identify_folder, renamed
 from audit.classifier import Classifier
 from audit.errors import ModelError
@@ -31,7 +31,13 @@ def identify(spec: ModelSpec, base: Path = Path()) -> Identity:
     Raises:
         ModelError: If there is no such model, it has no classification head, is a regression, keeps
             its weights in a pickle, is damaged, or asks for code of its own.
+        Unsupported: If a compressed copy of a callable is asked for.
     """
+    whole = _identify(spec, base)
+    return compressing.identity_of(whole, spec) if compressing.wanted(spec) else whole
+
+
+def _identify(spec: ModelSpec, base: Path) -> Identity:
     file, colon, name = spec.path.rpartition(":")
     if colon and (file.endswith(".py") or name.isidentifier()):
         return _identify_callable(_user_object(file, name, base), spec)
@@ -65,8 +71,18 @@ def load(spec: ModelSpec, identity: Identity, base: Path = Path()) -> Classifier
         return Callable_(_user_object(file, name, base), identity)
     from audit.huggingface import HFClassifier
 
+    # A copy stands for what runs on a server without a GPU.
+    copied = compressing.wanted(spec)
+    device = "cpu" if copied and spec.device == "auto" else spec.device
+
     def one(member: Identity) -> Classifier:
-        return HFClassifier.load(member, device=spec.device, dtype=spec.dtype)
+        return HFClassifier.load(
+            member,
+            device=device,
+            dtype=spec.dtype,
+            compress=compressing.compressor(spec),
+            rounded=copied and getattr(spec, "quantise", "none") == "int8",
+        )
 
     return ensemble.load(identity, spec, one) if identity.kind == "ensemble" else one(identity)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from audit.console import compared, estimate, plain, table
+from audit.parity import Parity
 from audit.standing import Lost, Standing
 from audit.validity import Rated
 
@@ -21,6 +22,22 @@ def side_by_side(found: Standing) -> str:
     if len(found.names) > 2:
         parts.append(_front(found))
     return "\n\n".join(part for part in parts if part)
+
+
+def parity_table(found: Parity) -> str:
+    """Return what became of every group in a copy, and the words on it."""
+    rows = [
+        (
+            c.kept or c.verdict.replace("_", " "),
+            c.measurement,
+            estimate(c.before),
+            estimate(c.after),
+            estimate(c.difference),
+        )
+        for c in found.rows
+    ]
+    head = (f"margin {found.margin:g}", "measurement", "model", "copy", "copy less model")
+    return "\n".join([table(head, rows), "", *map(plain, found.words)])
 
 
 def lost_json(found: Standing) -> str:

@@ -18,6 +18,7 @@ FLOORS = [
             "checkpoint",
             "classifier",
             "huggingface",
+            "compressing",
             "cache",
             "stats",
             "intervals",
@@ -103,7 +104,7 @@ FLOORS = [
     {"bench", "perturbation", "trials", "tallies", "breaking", "pulls"},
     {"catalogue"},
     {
-        *("rerun", "runner", "planning", "retrain", "setup", "explain"),
+        *("rerun", "runner", "planning", "retrain", "parity", "setup", "explain"),
         *("budgeted", "reading", "progress", "prospects"),
         *("watch", "watching", "monitors"),
     },

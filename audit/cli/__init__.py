@@ -32,6 +32,7 @@ for command in (
     _explaining.explain,
     _auditing.train,
     _auditing.retrain,
+    _auditing.parity,
     _showing.compare,
     _rating.rate,
     _signing.sign,

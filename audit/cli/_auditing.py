@@ -198,3 +198,35 @@ def retrain(
         print(console.plain(sentence))
     print(f"Report: {folder / 'report.html'}")
     return 0
+
+
+def parity(
+    audit: Annotated[Path, typer.Argument(help="Audit file.")],
+    copy: Annotated[
+        str, typer.Option(help="int8, pruned:0.3, int8+pruned:0.3, or the path of another model.")
+    ] = "int8",
+    margin: Annotated[
+        float, typer.Option(help="Move of a rate or gap that still counts as none.")
+    ] = 0.02,
+    out: Annotated[Path | None, typer.Option(help="Folder of the model's own audit.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Audit a compressed or exported copy beside the model: does it move the groups apart?"""
+    from audit import config, console
+    from audit.parity import parity as work
+    from audit.showing import parity_table
+
+    read = config.read(audit)
+    with console.Display(quiet=quiet) as display:
+        found = work(
+            read,
+            out or audit.parent / read.audit.out,
+            base=audit.parent,
+            copy=copy,
+            margin=margin,
+            audit_file=audit.read_text("utf-8"),
+            progress=display,
+        )
+    print(parity_table(found))
+    print(f"Audits: {found.folders[0]}, {found.folders[1]}")
+    return 0
