@@ -15,6 +15,7 @@ Raw outputs are kept in ``reports/`` with version and time. Neither peer runs in
 
 import argparse
 import csv
+import gzip
 import importlib.metadata
 import json
 import math
@@ -162,7 +163,8 @@ def langtest() -> None:
     report = harness.report()
     seconds = time.perf_counter() - clock
     report.to_csv(OUT / "langtest.csv", index=False)
-    harness.generated_results().to_csv(OUT / "langtest-cases.csv", index=False)
+    cases = harness.generated_results().to_csv(index=False).encode()
+    (OUT / "langtest-cases.csv.gz").write_bytes(gzip.compress(cases, mtime=0))
     data.unlink()
     noted("langtest", seconds, tests=len(report))
 
