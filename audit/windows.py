@@ -135,8 +135,7 @@ class Windows:
         self._rows = np.concatenate([self._rows[~lived], fresh])
 
     def _alphas(self) -> Floats:
-        number = self._rows[:, 0] // self.step
-        return np.asarray(self.alpha / ((number + 1.0) * (number + 2.0)))
+        return np.asarray(share_of(self.alpha, self._rows[:, 0] // self.step))
 
     def _look(self) -> Alarm | None:
         rows = self._rows
@@ -219,7 +218,7 @@ class Shift:
             if int(self._counts.sum()) < self.window:
                 continue
             self.p, statistic = same(self.reference, self._counts)
-            alpha = self.alpha / ((self.done + 1.0) * (self.done + 2.0))
+            alpha = float(share_of(self.alpha, np.int64(self.done)))
             if self.p <= alpha and not self.broken:
                 found.append(
                     Alarm(
@@ -236,6 +235,11 @@ class Shift:
             self.done += 1
             self._counts[:] = 0
         return found
+
+
+def share_of(alpha: float, number: NDArray[np.int64] | np.int64) -> Any:
+    """Return the part of `alpha` that window `number` may spend; over all numbers it sums to it."""
+    return alpha / ((number + 1.0) * (number + 2.0))
 
 
 def same(one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[float, float]:
