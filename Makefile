@@ -27,6 +27,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PIP) install torch==2.13.0
 	$(PIP) install --no-deps -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	-$(BIN)/python tests/schemas.py
 	touch $@
 
 clean:

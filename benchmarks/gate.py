@@ -262,7 +262,7 @@ def main() -> int:
         for number, kind in enumerate(KINDS):
             codes = simulate(one, number, kind, requests, said)
             holds &= report(kind, codes, found, exact=exact)
-        saved = savings(Path(temporary), 3 if said.quick else SEEDS)
+        saved = savings(Path(temporary), 3 if said.quick else SEEDS, said)
     holds &= plan_is_right(one, found)
     median = float(np.median(saved["two margins beyond"]))
     kept = median <= 0.5
@@ -460,12 +460,15 @@ def plan_is_right(one: Shop, found: list[dict[str, Any]]) -> bool:
     return holds
 
 
-def savings(folder: Path, seeds: int) -> dict[str, list[float]]:
+def savings(folder: Path, seeds: int, said: argparse.Namespace) -> dict[str, list[float]]:
     """Return model calls under a budget over those of the fixed design, by seed."""
     known = intervals.z_of(0.95) + intervals.z_of(0.80)
     women = ceil(DISCORDANCE * (known / DEMO_MARGIN) ** 2)
     saved: dict[str, list[float]] = {"two margins beyond": [], "one margin beyond": []}
-    for seed in range(seeds):
+    kept = said.work / "saved.json" if said.work and not said.sabotage else None
+    if kept is not None and kept.exists():
+        saved = {name: found[:seeds] for name, found in json.loads(kept.read_text()).items()}
+    for seed in range(len(saved["one margin beyond"]), seeds):
         people = sample.generate(seed, 2 * women + 200).examples
         female = [e for e in people if e.groups["sex"] == "female"][:women]
         male = [e for e in people if e.groups["sex"] == "male"][:women]
@@ -486,6 +489,8 @@ def savings(folder: Path, seeds: int) -> dict[str, list[float]]:
             ]
             saved[name].append(calls[1] / calls[0])
         shutil.rmtree(at)
+        if kept is not None:
+            kept.write_text(json.dumps(saved))
     return saved
 
 

@@ -1,8 +1,10 @@
 """Published schemas, taken from the packages that carry them: this repository ships no copy.
 
 The JUnit schema comes with pytest's own sources, SARIF's with npm's @microsoft/jest-sarif,
-CycloneDX's with cyclonedx-python-lib, those of
-CI files with check-jsonschema. What cannot be had here is a skipped test with that reason.
+CycloneDX's with cyclonedx-python-lib, those of CI files with check-jsonschema. ``make setup`` runs
+this file, which fetches the first three into the environment; no test does. Where that could not be
+done, the tests that hold JUnit and SARIF against independent readers (junitparser, sarif-pydantic)
+still run.
 """
 
 import hashlib
@@ -25,17 +27,17 @@ SARIF = "2d99159ae54a3eea97f81781cff48780548657c35949f4b7f25e99a2ba4de4f8"
 def junit():
     """Validate JUnit XML: call the result with the text."""
     xmlschema = pytest.importorskip("xmlschema")
-    return xmlschema.XMLSchema(str(_kept("junit-10.xsd", JUNIT, _from_pytest)))
+    return xmlschema.XMLSchema(str(_kept("junit-10.xsd", JUNIT)))
 
 
 def sarif():
     """Return the JSON Schema of SARIF 2.1.0."""
-    return json.loads(_kept("sarif-2.1.0-rtm.5.json", SARIF, _from_npm).read_text("utf-8"))
+    return json.loads(_kept("sarif-2.1.0-rtm.5.json", SARIF).read_text("utf-8"))
 
 
 def cyclonedx():
     """Return the JSON Schema of CycloneDX 1.6, and those it refers to, by name."""
-    wheel = _kept("cyclonedx-11.12.0.whl", CYCLONEDX, _from_cyclonedx)
+    wheel = _kept("cyclonedx-11.12.0.whl", CYCLONEDX)
     names = ("bom-1.6", "spdx", "jsf-0.82")
     with zipfile.ZipFile(wheel) as files:
         return {
@@ -54,17 +56,32 @@ def of_ci(name):
     return json.loads(path.read_text("utf-8"))
 
 
-def _kept(name, digest, fetch):
+def _kept(name, digest):
     path = KEPT / name
     if not path.exists():
-        try:
-            body = fetch(KEPT)
-        except (OSError, subprocess.SubprocessError, LookupError) as problem:
-            pytest.skip(f"{name} cannot be fetched here: {problem}")
-        KEPT.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+        pytest.skip(f"{name} is not in the environment: `make setup` fetches it")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest, f"{name} is another one"
     return path
+
+
+def fetch():
+    """Put the schemas that no wheel carries into the environment; say what could not be had."""
+    for name, digest, get in (
+        ("junit-10.xsd", JUNIT, _from_pytest),
+        ("sarif-2.1.0-rtm.5.json", SARIF, _from_npm),
+        ("cyclonedx-11.12.0.whl", CYCLONEDX, _from_cyclonedx),
+    ):
+        path = KEPT / name
+        if path.exists():
+            continue
+        try:
+            body = get(KEPT)
+        except (OSError, subprocess.SubprocessError, LookupError, StopIteration) as problem:
+            sys.stderr.write(f"{name} cannot be fetched here: {problem}\n")
+            continue
+        assert hashlib.sha256(body).hexdigest() == digest, f"{name} is another one"
+        KEPT.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
 
 
 def _from_pytest(folder):
@@ -94,3 +111,7 @@ def _member(archive, name):
     with tarfile.open(archive) as tar:
         (found,) = [m for m in tar.getmembers() if m.name.endswith(f"/{name}")]
         return tar.extractfile(found).read()
+
+
+if __name__ == "__main__":
+    fetch()

@@ -82,6 +82,41 @@ def test_the_schemas_can_refuse(junit_schema, sarif_schema):
     assert list(sarif_schema.iter_errors(log))
 
 
+def test_sarif_is_read_by_others_without_loss(export):
+    """By a model of SARIF 2.1.0 that is not ours: nothing unknown, nothing of another type."""
+    from sarif_pydantic import Sarif
+
+    text = exports.sarif(export)
+    back = json.loads(Sarif.model_validate_json(text).model_dump_json(by_alias=True))
+    assert not list(_lost(json.loads(text), back))
+    broken = json.loads(text)
+    del broken["runs"][0]["tool"]["driver"]["name"]
+    with pytest.raises(ValueError, match=r"driver\.name"):
+        Sarif.model_validate(broken)
+
+
+def _lost(mine, theirs, at=""):
+    if isinstance(mine, dict):
+        for key, value in mine.items():
+            yield from _lost(value, theirs.get(key), f"{at}/{key}")
+    elif isinstance(mine, list):
+        assert len(mine) == len(theirs), at
+        for i, (one, other) in enumerate(zip(mine, theirs, strict=True)):
+            yield from _lost(one, other, f"{at}/{i}")
+    elif mine != theirs:
+        yield at, mine, theirs
+
+
+def test_junit_is_read_by_others_as_it_counts_itself(export):
+    from junitparser import Error, Failure, JUnitXml, Skipped
+
+    suites = list(JUnitXml.fromstring(exports.junit(export).encode()))
+    kinds = [type(r) for suite in suites for case in suite for r in case.result]
+    for name, kind in (("failures", Failure), ("errors", Error), ("skipped", Skipped)):
+        assert sum(getattr(suite, name) for suite in suites) == kinds.count(kind)
+    assert sum(suite.tests for suite in suites) == sum(len(list(suite)) for suite in suites)
+
+
 def test_sarif_keeps_what_the_schema_cannot_say(export):
     """SARIF 2.1.0, 3.27.10: a result that is no fail has the level none; 3.27.5: indices agree."""
     run = json.loads(exports.sarif(export))["runs"][0]
