@@ -1,7 +1,7 @@
 """How well scores rank texts: areas under the ROC curve, of groups against their background."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -26,6 +26,8 @@ class Area:
     independent units of the sums over their texts."""
     units: int
     """Independent units (texts or clusters) on the smaller of the two sides."""
+    other_units: int
+    """The same on the larger."""
     se: float
     clustered: bool
 
@@ -33,6 +35,28 @@ class Area:
     def degrees(self) -> float:
         """Degrees of freedom of the error: the smaller side is what it hangs on."""
         return float(self.units - 1)
+
+    @property
+    def wary(self) -> float:
+        """The error to compare with, where few texts are misplaced: among 80 texts at an AUC of
+        0.98, DeLong's is seen small together with an area seen large, so that one gap in ten and
+        more would look better by chance. It is drawn towards Hanley and McNeil's error at an area
+        with one more unit at each end; halfway where at most two units are misplaced, and ever less
+        where more are.
+
+        Source:
+            Hanley & McNeil (1982), Radiology 143(1), pp. 29-36, for the error from an area alone.
+        """
+        if self.se == 0:
+            return 0.0
+        m, n = self.units, self.other_units
+        a = (self.value * m + 1) / (m + 2)
+        more = ((m + n) / 2 - 1) * ((1 - a) / (2 - a) + a / (1 + a))
+        modelled = sqrt(a * (1 - a) / (m * n) * (1 + more))
+        # DeLong's error is above 0, so that some unit is misplaced and some is not.
+        misplaced = m * min(self.value, 1 - self.value)
+        weight = min(1.0, 2 / misplaced) / 2
+        return self.se * max(1.0, modelled / self.se) ** weight
 
     @property
     def unseen(self) -> float:
@@ -215,12 +239,13 @@ def difference(
     if both > 0 and apart < 1e-18:
         return Absent(code="no_variation", reason="both AUCs are taken over the same texts")
     basis = TwoMeans(
-        one=_basis(one),
-        other=_basis(other),
+        one=replace(_basis(one), se=one.wary),
+        other=replace(_basis(other), se=other.wary),
         correlation=min(1.0, max(-1.0, shared / both)) if both else 0.0,
     )
     method = "delong-gap-cluster" if one.clustered or other.clustered else "delong-gap"
-    se = sqrt(max(0.0, apart) + one.unseen + other.unseen)
+    wary = max(0.0, apart) + one.wary**2 - one.se**2 + other.wary**2 - other.se**2
+    se = sqrt(wary + one.unseen + other.unseen)
     return estimated(gap, basis, method, min(one.units, other.units), level, mde=min(1.0, 2.8 * se))
 
 
@@ -270,6 +295,7 @@ def area(
         value=value,
         influence=influence,
         units=min(sides),
+        other_units=max(sides),
         se=0.0 if se < 1e-12 else se,
         clustered=clustered,
     )

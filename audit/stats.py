@@ -167,7 +167,10 @@ def mean(
     Source:
         Cameron & Miller (2015), Journal of Human Resources 50(2), section II; Korn & Graubard
         (1998), Survey Methodology 24, pp. 193-201, for clustered shares; Hanley & Lippman-Hand
-        (1983), JAMA 249(13), for the constant case (rule of three).
+        (1983), JAMA 249(13), for the constant case (rule of three). The design effect of a
+        clustered share is the geometric mean of the one observed and of that with two clusters of
+        the usual size more, one all hits and one without: in few clusters a rare share and its
+        spread are seen too small together.
     """
     x = np.asarray(values, dtype=np.float64).ravel()
     if x.size == 0:
@@ -190,8 +193,8 @@ def mean(
             return Absent(code="invalid", reason=f"a value lies outside {low:g} to {high:g}")
         se, mde = 0.0, (high - low) * (1 - 0.05 ** (1 / groups)) * 2.8 / 1.96
     elif groups < x.size and (low, high) == (0, 1) and np.isin(x, (0.0, 1.0)).all():
-        # Clusters that happen to differ less than single texts would are no evidence of accord.
-        se = max(se, sqrt(value * (1 - value) / x.size))
+        variance = _clustered_share(totals, sizes, variance)
+        se = sqrt(variance)
         method, mde = "cluster-wilson", 2.8 * se
     naive = float(x.var(ddof=1)) / x.size if x.size > 1 else 0.0
     effective = None
@@ -199,6 +202,20 @@ def mean(
         effective = float(min(x.size, max(1.0, x.size * naive / variance)))
     basis = Means(mean=value, se=se, df=float(groups - 1), low=low, high=high)
     return estimated(value, basis, method, groups, level, mde=mde, n_effective=effective)
+
+
+def _clustered_share(totals: Floats, sizes: Floats, variance: float) -> float:
+    """Return the variance to reckon with for a share of yes and no, not 0 and not 1."""
+    n, groups = float(sizes.sum()), len(totals)
+    p = float(totals.sum()) / n
+    # Clusters that happen to differ less than single texts would are no evidence of accord.
+    least = p * (1 - p) / n
+    size = n / groups
+    more = (totals.sum() + size) / (n + 2 * size)
+    residuals = np.append(totals - more * sizes, [size * (1 - more), -size * more])
+    added = (groups + 2) / (groups + 1) * float(residuals @ residuals) / (n + 2 * size)
+    effect = max(1.0, added / (more * (1 - more)))
+    return sqrt(max(variance, least) * least * effect)
 
 
 def difference_of_means(

@@ -56,7 +56,7 @@ class Attack:
     """Share of right decisions that an adversarial search turns, and the accuracy that is left."""
 
     name: ClassVar[str] = "attack"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     needs: ClassVar[frozenset[str]] = frozenset({"textattack"})
 
     recipe: str = "deepwordbug"

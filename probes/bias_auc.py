@@ -37,7 +37,7 @@ class BiasAuc:
     """Subgroup, BPSN and BNSP AUC of each identity, beside the AUC over all texts."""
 
     name: ClassVar[str] = "bias_auc"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     attributes: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class Dialect:
     """Change of decision and score when a text is said in another variety, less that of editing."""
 
     name: ClassVar[str] = "dialect"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     dialect: Literal["aae", "inflection"] = "aae"

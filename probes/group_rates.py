@@ -71,7 +71,7 @@ class GroupRates:
     """Rates of each group, and their distance from a reference group and from the rest."""
 
     name: ClassVar[str] = "group_rates"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     needs: ClassVar[frozenset[str]] = frozenset({"groups"})
 
     attributes: tuple[str, ...] = ()

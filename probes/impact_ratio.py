@@ -70,7 +70,7 @@ class ImpactRatio:
     """Impact ratios as Local Law 144 has them, and what chance would make of them."""
 
     name: ClassVar[str] = "impact_ratio"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset({"groups"})
 
     attributes: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ class Noise:
     """Share of texts that change decision under each kind of noise, and the accuracy it costs."""
 
     name: ClassVar[str] = "noise"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset({"nlpaug"})
 
     kinds: tuple[str, ...] = ("keyboard", "ocr", "spelling")

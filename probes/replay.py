@@ -44,7 +44,7 @@ class Replay:
     """Share of earlier adversarial texts that still change the decision."""
 
     name: ClassVar[str] = "replay"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     corpus: str = "earlier"

@@ -43,7 +43,7 @@ class Slices:
     """Slices of the texts that a search on one half found weak and the other half confirmed."""
 
     name: ClassVar[str] = "slices"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     attributes: tuple[str, ...] = ()

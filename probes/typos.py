@@ -25,7 +25,7 @@ class Typos:
     """Share of texts that change decision when words are mistyped, and the accuracy it costs."""
 
     name: ClassVar[str] = "typos"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset()
 
     slips: int = 1

@@ -4,7 +4,7 @@ from math import hypot, sqrt
 
 import numpy as np
 import pytest
-from scipy.stats import beta, f_oneway
+from scipy.stats import beta, f_oneway, t
 
 from audit import manygroups, proportions, ranking, stats
 from audit.types import Absent, Estimate
@@ -22,6 +22,24 @@ def test_a_mean_prints_what_eighty_in_a_hundred_such_samples_show():
     totals = (X - X.mean()).reshape(20, 3).sum(axis=1)
     robust = sqrt(20 / 19 * float(totals @ totals)) / 60
     assert stats.mean(X, names).mde == pytest.approx(2.8 * robust)
+
+
+def test_a_rare_share_in_clusters_is_not_surer_than_two_clusters_more_would_leave_it():
+    """Korn and Graubard's effective size, its design effect between that seen and a wider one."""
+    hits = [3, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    x = [1.0 if j < k else 0.0 for k in hits for j in range(4)]
+    e = stats.mean(x, [str(i) for i in range(10) for _ in range(4)], low=0.0, high=1.0)
+    p = 4 / 40
+    seen = 10 / 9 * sum((k - 4 * p) ** 2 for k in hits) / 40**2
+    q = 8 / 48
+    wider = 12 / 11 * sum((k - 4 * q) ** 2 for k in [*hits, 4, 0]) / 48**2
+    effects = [seen / (p * (1 - p) / 40), wider / (q * (1 - q) / 48)]
+    effective = 40 / sqrt(effects[0] * effects[1])
+    assert e.method == "cluster-wilson" and e.n == 10
+    z = t.ppf(0.975, 9)
+    middle = (p + z * z / (2 * effective)) / (1 + z * z / effective)
+    half = z / (1 + z * z / effective) * sqrt(p * (1 - p) / effective + (z / effective / 2) ** 2)
+    assert (e.low, e.high) == pytest.approx((middle - half, middle + half))
 
 
 def test_values_all_alike_still_leave_an_effect_open():
