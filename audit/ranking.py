@@ -56,7 +56,7 @@ class Area:
         # DeLong's error is above 0, so that some unit is misplaced and some is not.
         misplaced = m * min(self.value, 1 - self.value)
         weight = min(1.0, 2 / misplaced) / 2
-        return self.se * max(1.0, modelled / self.se) ** weight
+        return self.se * float(max(1.0, modelled / self.se) ** weight)
 
     @property
     def unseen(self) -> float:

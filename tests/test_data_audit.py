@@ -159,7 +159,14 @@ def test_without_an_association_a_family_holds_one_in_one_data_set_of_twenty_at_
         rng = np.random.default_rng([3, number])
         found, _ = run(mentioning(160, rng))
         ps = [
-            min(1.0, 2 * min(stats.p_beyond(m.value, 0.0, side) for side in ("above", "below")))
+            min(
+                1.0,
+                2
+                * min(
+                    stats.p_beyond(stats.for_judging(m.value), 0.0, side)
+                    for side in ("above", "below")
+                ),
+            )
             for id, m in found.items()
             if id.startswith("mention_label_gap") and isinstance(m.value, Estimate)
         ]

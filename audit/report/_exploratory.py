@@ -34,7 +34,9 @@ def corrected(result: AuditResult) -> Mapping[str, Corrected]:
             none = no_effect(m)
             if m.id in declared or none is None or not isinstance(m.value, Estimate):
                 continue
-            sides = (stats.p_beyond(m.value, none, side) for side in ("above", "below"))
+            # Among many small groups the score intervals shown are a little too sure.
+            value = stats.for_judging(m.value)
+            sides = (stats.p_beyond(value, none, side) for side in ("above", "below"))
             family = families.setdefault(m.family or f"{run.probe}.{m.metric}", {})
             family[m.id] = min(1.0, 2 * min(sides))
     return {
