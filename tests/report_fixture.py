@@ -25,6 +25,7 @@ from audit.types import (
     ProbeCost,
     ProbeRun,
     Provenance,
+    Response,
     Skip,
     Telemetry,
     TwoCounts,
@@ -36,6 +37,10 @@ HOSTILE = [
     item["text"]
     for item in json.loads(Path(__file__).with_name("hostile_texts.json").read_text("utf-8"))
 ]
+FREE = (
+    *("purpose", "kind_of_audit", "independence", "prepared_by", "prepared_on", "deviations"),
+    *("limitations", "mitigation"),
+)
 Z = NormalDist().inv_cdf(0.975)
 AUDIT_FILE = """[audit]
 seed = 7
@@ -626,9 +631,8 @@ def compared():
     )
 
 
-def hostile(texts=HOSTILE):
+def hostile(texts=HOSTILE, long="x" * 1_000_000):
     """Every hostile text in every place where somebody else's words can stand."""
-    long = "x" * 1_000_000
     metric = [measured("p", t, share(3, 9 + i), {t: t}, unit=t) for i, t in enumerate(texts)]
     cases = tuple(
         Case(
@@ -696,8 +700,11 @@ def hostile(texts=HOSTILE):
         corpora=corpora,
         resources={t: t for t in every},
         packages={t: t for t in every},
-        scope={t: t for t in every},
-        system={t: t for t in every},
+        scope={t: t for t in every} | dict.fromkeys(FREE, "".join(texts)),
+        system={t: t for t in every} | {"name": "".join(texts)},
+        responses={
+            m.id: Response(response=t, owner=t, cause=t) for m, t in zip(metric, texts, strict=True)
+        },
         operator="".join(texts),
         code="".join(texts),
         platform="".join(texts),
@@ -727,8 +734,8 @@ def hostile(texts=HOSTILE):
     )
 
 
-def large(cases=2_000, measurements=400):
-    """As many cases as a page draws, each with an attribution."""
+def large(cases=2_000, measurements=400, texts=()):
+    """As many cases as a page draws, each with an attribution; `texts` stand before the first."""
     text = (
         "Worked {0} years in procurement and then in planning , led {1} people , cut the cost of "
         "transport by a tenth and was named in the annual review of the company twice ."
@@ -739,14 +746,14 @@ def large(cases=2_000, measurements=400):
     ]
     drawn = []
     for i in range(cases):
-        before = text.format(i % 17, i % 23)
+        before = texts[i] if i < len(texts) else text.format(i % 17, i % 23)
         words = tuple(before.split())
         drawn.append(
             case(
                 rows[i % 50].id,
                 i,
                 before,
-                before.replace("annual", "anunal"),
+                before.replace("annual", "anunal") + ("!" if i < len(texts) else ""),
                 0.7,
                 0.3,
                 words=words,

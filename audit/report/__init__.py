@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,11 @@ def _attribute(name: str, key: str, /, **args: object) -> Markup:
     return words.attribute(name, say(key, **args))
 
 
+def _brief(text: str) -> str:
+    """Cut a digest to what a reader compares; a name stays whole."""
+    return text[:16] if re.fullmatch("[0-9a-f]{40,}", text) else text
+
+
 def _tongue(text: str) -> Markup:
     """Return the attribute that says in which language a text is, where that can be told."""
     from markupsafe import Markup
@@ -154,6 +160,7 @@ def _environment() -> Environment:
     )
     env.filters |= {
         "anchor": lambda name, kind: anchor(kind, name),
+        "brief": _brief,
         "duration": duration,
         "humanise": figures.humanise,
         "limit": figures.limit,

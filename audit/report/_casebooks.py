@@ -13,7 +13,7 @@ from audit.types import AuditResult, Case
 
 MOST_CASES = 2_000
 """Cases on one page; more of them stay in ``cases.parquet``, and the page says so."""
-AT_ONCE = 250
+AT_ONCE = 150
 """Cases that stand in the HTML; the script draws the others."""
 
 

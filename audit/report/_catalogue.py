@@ -254,7 +254,7 @@ def _sentences() -> tuple[Mapping[str, str], tuple[_Pattern, ...]]:
             if i % 2 == 0:
                 fits += re.escape(part)
             elif (part[0] == "n" and part[1:].isdigit()) or part == "n":
-                fits += rf"(?P<{part}>[−+<-]? ?[\d.,]+(?:e[-+]?\d+)?%?)"
+                fits += rf"(?P<{part}>[−+<=-]? ?[\d.,]+(?:e[-+]?\d+)?%?)"
             else:
                 fits += rf"(?P<{part}>.+?)"
         patterns.append(_Pattern(re.compile(fits, re.DOTALL), chinese_words))

@@ -10,13 +10,14 @@ not show themselves.
 
 import json
 from collections.abc import Mapping, Sequence
+from os.path import commonprefix
 from typing import Any
 
 from markupsafe import Markup
 
 from audit.figures import number, percent
 from audit.report._catalogue import Said, chinese_of, script_words, written
-from audit.report._passages import Heated, Piece, Segment, pieces, tongue
+from audit.report._passages import Piece, Segment, pieces, tongue
 from audit.report._shapes import Block, Casebook, CaseView, ProbeView, Row
 from audit.types import Absent, Case
 
@@ -88,25 +89,27 @@ def rest_block(
 
 def _block(block: Block, rows: Sequence[Row], sentences: Sentences) -> dict[str, Any]:
     keys = sorted({key for r in rows for key in r.measurement.where})
+    before = commonprefix([r.anchor for r in rows])  # noqa: RUF071 - no path
     return {
+        "id": before,
         "keys": [_runs(key) for key in keys],
         "none": next((r.plot.none for r in rows if r.plot is not None), None),
-        "rows": [_row(r, keys, sentences) for r in rows],
+        "rows": [_row(r, len(before), keys, sentences) for r in rows],
     }
 
 
-def _row(row: Row, keys: Sequence[str], sentences: Sentences) -> list[object]:
+def _row(row: Row, known: int, keys: Sequence[str], sentences: Sentences) -> list[object]:
     m = row.measurement
     where = [_runs(m.where[k]) if k in m.where else None for k in keys]
     skips = [[s.count, sentences.place(s.reason)] for s in m.left_out]
     if isinstance(m.value, Absent):
         said: list[object] = [sentences.place(m.value.reason), _runs(m.value.code)]
-        return [row.anchor, where, said, m.eligible - m.used, skips]
+        return [row.anchor[known:], where, said, m.eligible - m.used, skips]
     assert row.plot is not None
     e = m.value
     effective = None if e.n_effective is None else round(e.n_effective)
     return [
-        *(row.anchor, where, number(e.value), number(e.low), number(e.high)),
+        *(row.anchor[known:], where, number(e.value), number(e.low), number(e.high)),
         *(row.plot.x, row.plot.low, row.plot.high, e.n, effective, m.eligible - m.used, skips),
         *("" if e.mde is None else number(e.mde), _reading(row.reading)),
     ]
@@ -130,7 +133,7 @@ def _case(view: CaseView, sentences: Sentences) -> list[object]:
         [_segment(s) for s in view.before],
         [_segment(s) for s in view.after] if view.changed else None,
         *(tongue(c.before), tongue(c.after)),
-        [_heated(w) for w in view.heated],
+        _heat(view),
         sentences.place(c.note) if c.note else None,
     ]
 
@@ -145,9 +148,18 @@ def _segment(s: Segment) -> object:
     return {"t": _packed(s.pieces)} if s.changed else _packed(s.pieces)
 
 
-def _heated(word: Heated) -> list[object]:
-    text = _packed(word.pieces)
-    return [text, word.label, word.shade] if word.shade else [text]
+def _heat(view: CaseView) -> list[object]:
+    """Return the words (0 where they are those of the text itself) and, word by word, the label
+    with the shade behind a comma, or 0 for a bare word."""
+    if not view.heated:
+        return []
+    words, text = list(view.case.words), view.case.before
+    whole = not any(s.folded or any(p.escaped for p in s.pieces) for s in view.before)
+    plain = text.isprintable() and text.split() == words and whole
+    return [
+        0 if plain else [_packed(w.pieces) for w in view.heated],
+        [f"{w.label},{w.shade}" if w.shade else 0 for w in view.heated],
+    ]
 
 
 def _runs(text: str) -> object:
@@ -161,7 +173,7 @@ def _packed(parts: Sequence[Piece]) -> object:
 
 
 def _json(value: object) -> Markup:
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # Inside a script element nothing ends it but its end tag, and no comment may open.
     for mark in "<>&":
         text = text.replace(mark, f"\\u{ord(mark):04x}")

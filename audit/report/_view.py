@@ -341,4 +341,4 @@ def _related(
         near = other.metric == mine.metric or other.where == mine.where
         if other.probe == mine.probe and near and book.measurement != measurement:
             found.append(book)
-    return tuple(found[:8])
+    return tuple(found[:4])

@@ -223,7 +223,7 @@
     return e;
   };
   var chart = function (x, low, high, none, label) {
-    var svg = drawn("svg", { "class": "iv", viewBox: "0 0 240 22", role: "img" });
+    var svg = drawn("svg", { "class": "iv", viewBox: "0 0 240 22", "aria-hidden": "true" });
     var title = drawn("title", { "data-z": label[1] }, language === "zh" ? label[1] : label[0]);
     title.setAttribute("data-e", label[0]);
     svg.appendChild(title);
@@ -251,12 +251,12 @@
     var d = entry.data;
     var row = make("tr");
     var estimated = typeof d[2] === "string";
-    row.id = d[0];
+    row.id = entry.block.id + d[0];
     row.setAttribute("data-s", estimated ? "exploratory" : "absent");
     var head = make("th");
     head.setAttribute("scope", "row");
     var link = make("a", "perma");
-    link.setAttribute("href", "#" + d[0]);
+    link.setAttribute("href", "#" + row.id);
     entry.block.keys.forEach(function (k, i) {
       if (d[1][i] === null) { return; }
       add(link, [make("span", "kv", [make("span", "k", quoted(k)), " ", make("span", "v", d[1][i] === "" ? both("empty") : quoted(d[1][i]))]), " "]);
@@ -369,11 +369,13 @@
     });
     return e;
   };
-  var heat = function (heated, tongue) {
+  var heat = function (heated, tongue, before) {
     var p = make("p", "heat");
     if (tongue) { p.setAttribute("lang", tongue); }
-    heated.forEach(function (w) {
-      add(p, [make("i", w[2] || "", [text(w[0]), w[2] ? make("b", "", w[1]) : null]), " "]);
+    var own = heated[0] === 0 ? before.split(/\s+/).filter(Boolean) : heated[0];
+    own.forEach(function (w, i) {
+      var shade = heated[1][i] === 0 ? null : heated[1][i].split(",");
+      add(p, [make("i", shade ? shade[1] : "", [text(w), shade ? make("b", "", shade[0]) : null]), " "]);
     });
     return p;
   };
@@ -402,7 +404,7 @@
         make("dt", "", both("after")), make("dd", "", side(d[9], "ins", d[11]))
       ]));
     } else if (!d[12].length) { add(li, make("p", "text", side(d[8], "span", d[10]))); }
-    if (d[12].length) { add(li, heat(d[12], d[10])); }
+    if (d[12].length) { add(li, heat(d[12], d[10], d[8].map(function (s) { return s.t === undefined ? s : s.t; }).join(""))); }
     if (d[13] !== null) { add(li, make("p", "note", sentence(d[13]))); }
     return li;
   };
@@ -461,7 +463,7 @@
   var find = function (id) {
     var there = byId(id);
     if (there) { return there; }
-    var entry = entries.filter(function (e) { return e.data && e.data[0] === id; })[0];
+    var entry = entries.filter(function (e) { return e.data && e.block.id + e.data[0] === id; })[0];
     if (entry) { entry.asked = true; sieve(); all("button.more-rows").forEach(label); return byId(id); }
     var key = Object.keys(rest.cases || {}).filter(function (k) {
       return rest.cases[k].some(function (d) { return d[0] === id; });

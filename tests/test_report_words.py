@@ -1,0 +1,165 @@
+"""The catalogues: the same keys and slots in every language, nothing said that must not be said."""
+
+import re
+import tomllib
+
+import pytest
+import report_fixture as fixture
+from test_report import Page, banned
+
+from audit import catalogue
+from audit.figures import humanise
+from audit.findings import _ADVICE, _OTHER_ADVICE
+from audit.report import render
+from audit.report._catalogue import LANGUAGES, Said, Words, chinese_of, english, say, written
+from audit.report._methods import definition, interval_words
+from audit.report._wording import duration, when
+from audit.shipped import shipped
+from audit.types import Absent
+
+FOLDER = shipped("templates") / "messages"
+SLOT = re.compile(r"\{(\w+)\}")
+
+
+def read(name):
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text("utf-8"))
+
+
+def flat(table, before=""):
+    for key, value in table.items():
+        if isinstance(value, str):
+            yield before + key, (value,)
+        elif "other" in value:
+            yield before + key, tuple(value.values())
+        else:
+            yield from flat(value, f"{before}{key}.")
+
+
+WORDS = {name: dict(flat(read(name))) for name in LANGUAGES}
+
+
+def test_every_language_has_the_same_keys_with_the_same_slots():
+    assert WORDS["en"].keys() == WORDS["zh"].keys()
+    for key, forms in WORDS["en"].items():
+        slots = {frozenset(SLOT.findall(form)) for form in forms + WORDS["zh"][key]} - {frozenset()}
+        # A plural's form for one may leave the number out.
+        assert len(slots) <= 1 or key in ("headline.all", "date.day"), key
+
+
+def test_every_key_that_is_used_is_there():
+    from pathlib import Path
+
+    code = "".join(
+        p.read_text("utf-8") for p in Path(render.__code__.co_filename).parent.glob("*.py")
+    )
+    code += "".join(p.read_text("utf-8") for p in shipped("templates").glob("*.j*"))
+    asked = set(re.findall(r"\"([a-z_]+(?:\.[a-z0-9_]+)+)\"", code)) | set(
+        re.findall(r"\b(?:t|zh|en|say)\(\"([a-z_0-9.]+)\"", code)
+    )
+    known = set(WORDS["en"])
+    heads = {k.partition(".")[0] for k in known}
+    missing = {k for k in asked if "." in k and k.partition(".")[0] in heads and k not in known}
+    # A key that ends so is put together with what follows.
+    files = (".toml", ".html", ".js", ".css", ".", "_")
+    assert {k for k in missing if not k.endswith(files)} == set()
+
+
+def test_plurals_numbers_and_days_follow_the_language():
+    assert english(say("case.count", n=1)) == "1 case"
+    assert english(say("case.count", n=1_200)) == "1,200 cases"
+    assert written("zh", say("case.count", n=1)) == "1 个案例"
+    assert english(say("headline.fail", n=Words(3))) == "three fail"
+    assert written("zh", say("headline.fail", n=Words(3))) == "3 项未通过"
+    assert english(when("2026-11-03")) == "3 November 2026"
+    assert written("zh", when("2026-11-03T14:02:11+00:00")) == "2026年11月3日 14:02:11 UTC"
+    assert when("next spring") == "next spring"
+    assert written("zh", duration(269)) == "4 分钟"
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_no_catalogue_says_a_banned_word(language):
+    for key, forms in WORDS[language].items():
+        for form in forms:
+            assert banned(SLOT.sub(" ", form)) == [], key
+
+
+def test_no_sentence_or_method_says_a_banned_word():
+    for table in read("sentences").values():
+        for pair in table.items():
+            for words in pair:
+                assert banned(SLOT.sub(" ", words)) == [], words
+    methods = read("methods")
+    strings = re.findall(r'"([^"]*)"', (FOLDER / "methods.toml").read_text("utf-8"))
+    # The titles of papers are names of others.
+    titled = {p["source"] for p in [*methods["probes"].values(), *methods["intervals"].values()]}
+    for words in strings:
+        assert words in titled or banned(words) == [], words
+
+
+def test_no_page_says_a_banned_word_in_chinese():
+    for name, make in fixture.ALL.items():
+        if name != "hostile":
+            page = Page(render(make()))
+            quoted = "".join(page.quoted)
+            assert [w for w in banned("".join(page.chinese)) if w not in quoted] == [], name
+
+
+def test_every_piece_of_advice_has_its_chinese():
+    for advice in (*_ADVICE.values(), _OTHER_ADVICE):
+        assert chinese_of(advice) is not None, advice
+
+
+def test_every_finding_of_the_fixtures_has_its_chinese():
+    for name in ("normal", "absent", "crashed"):
+        for f in fixture.ALL[name]().findings:
+            for words in (f.title, f.criterion, f.effect, f.recommendation):
+                assert chinese_of(words) is not None, words
+
+
+def test_a_sentence_nobody_foresaw_stays_english_and_says_so():
+    result = fixture.absent()
+    assert chinese_of("an entirely new reason") is None
+    run = result.runs[0]
+    odd = Absent(code="new", reason="an entirely new reason")
+    from dataclasses import replace
+
+    m = replace(run.measurements[0], value=odd)
+    page = render(replace(result, runs=(replace(run, measurements=(m,)), *result.runs[1:])))
+    assert '<span class="say" lang="en">an entirely new reason</span>' in page
+
+
+def test_numbers_and_names_pass_into_the_other_language_untouched():
+    said = "the limit is broken beyond the noise (p = 1.7e-11 after Holm over m = 17, alpha 0.05)"
+    assert re.findall(r"[\d.e-]*\d", chinese_of(said)) == ["17", "1.7e-11", "0.05"]
+    evil = chinese_of("the text does not name <b>&amp;\u202e</b>")
+    assert "<b>&amp;" in evil and "\u202e" not in evil
+
+
+def test_a_hostile_sentence_is_not_searched_for_long():
+    assert chinese_of("the probe was not run: " + "x" * 5_000) is None
+
+
+def test_every_shipped_probe_has_its_methods_in_both_languages():
+    known = read("methods")["probes"]
+    assert set(known) == set(catalogue.names())
+    for name, probe in known.items():
+        for key in ("question", "why", "assumes"):
+            assert len(probe[key]) == 2 and all(probe[key]), name
+        assert probe["source"] and probe["metrics"]
+        assert chinese_of(humanise(name)) is not None, name
+        for metric in probe["metrics"]:
+            assert chinese_of(humanise(metric)) is not None, metric
+
+
+def test_every_number_of_the_fixtures_says_how_it_was_made():
+    for run in fixture.normal().runs:
+        for m in run.measurements:
+            if hasattr(m.value, "method") and m.value.method != "koopman":
+                assert interval_words(m.value.method) is not None, m.value.method
+    assert definition("swaps", "flip_rate") is not None
+    assert definition("group_rates", "accuracy_omnibus_p") is not None
+    assert definition("somebody_elses", "flip_rate") is None
+
+
+def test_said_is_plain_data():
+    assert say("to") == Said("to", {})
