@@ -31,7 +31,7 @@ from audit.swapping import Mention, find
 from audit.types import Cases, Example, Fact, Measurement, Skip
 
 _CHUNK = 24
-_MANY = 65
+_MANY = 55
 """Points of an integral that are worth a word."""
 _SPREAD = 0.1
 _Row = tuple[Example, Attribution, tuple[float, float], int]

@@ -386,15 +386,41 @@ def test_each_baseline_is_said_and_explained(baseline, bert):
     assert one.baseline == said and one.converged()
 
 
-def test_nested_points_are_points_of_the_next_rule_and_integrate_polynomials():
-    from audit.attribution._gradients import clenshaw_curtis
+def test_nested_points_are_points_of_the_next_rule_and_integrate_what_is_smooth():
+    from audit.attribution._gradients import FIRST, MOST, rule
 
-    for n in (4, 8, 16, 32, 64, 128):
-        points, weights = clenshaw_curtis(n)
-        x = np.array(points)
-        for power in range(n + 1):
-            assert weights @ x**power == pytest.approx(1 / (power + 1), abs=1e-12)
-        assert points == clenshaw_curtis(2 * n)[0][::2]
+    n = FIRST
+    while n <= MOST:
+        one = rule(n)
+        x = np.array(one.alphas)
+        assert len(x) == n - 1 and 0 < x[0] < x[-1] < 1
+        assert one.alphas == rule(2 * n).alphas[1::2]
+        for f, whole in ((np.ones_like(x), 1.0), (x, 0.5), (x**3, 0.25), (np.exp(x), np.e - 1)):
+            assert one.weights @ f == pytest.approx(whole, abs=1e-4 if n == FIRST else 1e-9)
+        ends = np.concatenate([[0.0], x, [1.0]])
+        assert one.between @ (3 * x**2) == pytest.approx(np.diff(ends**3), abs=1e-4)
+        n *= 2
+
+
+def test_an_error_that_crosses_zero_is_no_convergence(bert, monkeypatch):
+    """A slope that no rule follows, but whose few points happen to add up, gets more points."""
+    from audit.attribution._gradients import FIRST, rule
+    from audit.attribution._inside import Inside
+
+    asked = []
+
+    def ends(self, reads):
+        return np.zeros(len(reads)), np.zeros(len(reads))
+
+    def slopes(self, reads, points):
+        asked.append(len(points))
+        # The logit swings between the points; the slope at them is nought.
+        return {p: (float(np.sin(40 * p[1])), np.zeros(len(reads[p[0]].ids))) for p in points}
+
+    monkeypatch.setattr(Inside, "ends", ends)
+    monkeypatch.setattr(Inside, "slopes", slopes)
+    (one,) = attribute(bert, TEXTS[:1], [2])
+    assert one.delta == 0.0 and one.steps > len(rule(FIRST).alphas) and len(asked) > 1
 
 
 def test_what_does_not_exist_is_named(bert):

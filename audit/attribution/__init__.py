@@ -46,7 +46,7 @@ GRADIENT_METHODS = ("integrated_gradients", "input_x_gradient", "saliency", "gra
 WORD_METHODS = _perturbing.METHODS
 """Ask the scorer about altered texts; any classifier will do."""
 METHODS = GRADIENT_METHODS + WORD_METHODS
-STEPS = _gradients.MOST + 1
+STEPS = _gradients.MOST - 1
 """Most points of an integral."""
 # Texts whose slopes are held at a time: memory does not grow with their number.
 _AT_ONCE = 64
@@ -68,11 +68,12 @@ def attribute(
 ) -> list[Attribution]:
     """Attribute the score of each text to its words, in the order of `texts`.
 
-    Integrated gradients take 9 points, then 17, 33 … 513, keeping those they have, until a text's
-    weights add up within `tolerance` and have settled; the answer says how many it took, and keeps
-    an error above `tolerance` where the last rule was not enough. Gradient methods pack texts and
-    points under a token budget; the module's mode, its parameters' flags and the global random
-    state are as before afterwards. The company of a text changes its weights by rounding alone.
+    Integrated gradients take 13 points, then 27, 55 … 447, keeping those they have, until a text's
+    weights add up within `tolerance` and follow the logit along the way; the answer says how many
+    it took, and keeps an error above `tolerance` where the last rule was not enough. Gradient
+    methods pack texts and points under a token budget; the module's mode, its parameters' flags and
+    the global random state are as before afterwards. The company of a text changes its weights by
+    rounding alone.
 
     Args:
         model: The scorer of a classifier; for gradient methods its inside will do.

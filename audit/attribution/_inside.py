@@ -103,6 +103,28 @@ class Inside:
             hook.remove()
         return self._target(logits)
 
+    def ends(self, reads: Sequence[Read]) -> tuple[Floats, Floats]:
+        """Return the logits of the baselines and of the texts, shape ``(len(reads),)`` each."""
+        import torch
+
+        found = np.zeros((2, len(reads)))
+        order = sorted(range(len(reads)), key=lambda i: (-len(reads[i].ids), i))
+        at = 0
+        while at < len(order):
+            rows = max(1, self.budget // (2 * len(reads[order[at]].ids)))
+            some = order[at : at + rows]
+            at += rows
+            batch = self.batch([reads[i] for i in some])
+            both = (batch.ids, batch.mask, batch.segments)
+            with torch.no_grad():
+                logits = self.logit(
+                    torch.cat([batch.start, batch.end]), *(x.repeat(2, 1) for x in both)
+                )
+            values = logits.double().cpu().numpy()
+            finite(values)
+            found[:, some] = values.reshape(2, -1)
+        return found[0], found[1]
+
     def slopes(
         self, reads: Sequence[Read], points: Sequence[tuple[int, float]]
     ) -> dict[tuple[int, float], tuple[float, Floats]]:
