@@ -47,10 +47,14 @@ class AuditSection:
     """Folder of the audit, beside the audit file."""
     cache: str | None = None
     """File that keeps scores; several audits may share one. In `out` where not named."""
+    evidence: int = 4
+    """Failing cases of each probe that are attributed word by word, both sides; 0: none."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.evidence < 0:
+            raise ValueError(f"evidence must be 0 or more, got {self.evidence}")
         _between("alpha", self.alpha)
         _between("level", self.level)
         if not self.out:

@@ -190,6 +190,7 @@ def unit_key(probe: Probe, prepared: Prepared) -> str:
         asdict(prepared.decision),
         prepared.plan.seed,
         prepared.plan.level,
+        prepared.config.audit.evidence,
         dict(prepared.benches[0].resources.digests()) if prepared.benches else {},
         # The cards hold the digest of every word list, template and table that comes along.
         (shipped("datasets") / "sources.toml").read_text("utf-8"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
-from audit import baseline, budgeted, judging, provenance, responses, store, waivers
+from audit import baseline, budgeted, evidence, judging, provenance, responses, store, waivers
 from audit.bench import Bench, Probe
 from audit.borders import read_plain, write_json
 from audit.cache import DiskCache
@@ -272,9 +272,11 @@ def _run_or_kept(
     total = store.write_cases(part, cases)
     beside = store.influence_part(part)
     store.write_influences(beside, influences)
+    shown, lost = _explained(store.shown(cases, prepared.plan.seed), probe, prepared)
     one = replace(
         one,
-        cases=store.shown(cases, prepared.plan.seed),
+        cases=shown,
+        skips=(*one.skips, *lost),
         cases_total=total,
         cases_sha256=file_digest(part),
     )
@@ -283,6 +285,23 @@ def _run_or_kept(
         data = {"run": _plain(one), "part": one.cases_sha256, "influence": file_digest(beside)}
         journal.add("unit", key, data)
     return one, cost, part
+
+
+def _explained(
+    cases: tuple[Case, ...], probe: Probe, prepared: Prepared
+) -> tuple[tuple[Case, ...], tuple[Skip, ...]]:
+    """Attribute the failing cases that are shown; what cannot be attributed costs no finding."""
+    most = prepared.config.audit.evidence
+    if not most or not cases or any(e.second is not None for e in prepared.test.examples):
+        return cases, ()
+    try:
+        found = evidence.explained(
+            cases, prepared.scorer, prepared.decision, probe=probe.name, most=most
+        )
+        return found, ()
+    except Exception as problem:
+        why = f"failing cases without attributions: {type(problem).__name__}"
+        return cases, (Skip(reason=why, count=len(cases)),)
 
 
 def _there(part: Path, kept: Mapping[str, Any]) -> bool:

@@ -288,10 +288,19 @@ class Case:
     """Words of `before`, where an attribution is shown."""
     weights: tuple[float, ...] = ()
     """Attribution of each word to the favourable score, same length as `words`."""
+    reliability: str = ""
+    """How far those weights can be trusted: ``high``, ``limited`` or ``low``, a colon, the reasons;
+    empty where nobody looked."""
+    words_after: tuple[str, ...] = ()
+    """The same of `after`, where both sides of a change are attributed."""
+    weights_after: tuple[float, ...] = ()
+    reliability_after: str = ""
 
     def __post_init__(self) -> None:
         if len(self.words) != len(self.weights):
             raise ValueError("words and weights differ in length")
+        if len(self.words_after) != len(self.weights_after):
+            raise ValueError("words and weights of the changed text differ in length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

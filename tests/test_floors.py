@@ -101,7 +101,7 @@ FLOORS = [
             "likeness",
         ),
     },
-    {"bench", "perturbation", "trials", "tallies", "breaking", "pulls"},
+    {"bench", "evidence", "perturbation", "trials", "tallies", "breaking", "pulls"},
     {"catalogue"},
     {
         *("rerun", "runner", "planning", "retrain", "parity", "setup", "explain"),

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from audit.aligning import align
 from audit.figures import signed
+from audit.report._aligned import aligned_rows
 from audit.report._anchors import anchor
 from audit.report._passages import compare, heat, plain
 from audit.report._shapes import Casebook, CaseView
@@ -88,6 +90,10 @@ def _view(case: Case, names: Counter[str]) -> CaseView:
     before, after = compare(case.before, case.after) if changed else (plain(case.before), ())
     name = _digest(f"{case.metric}\0{case.example_id}\0{case.after}", 12)
     names[name] += 1
+    both = bool(case.words_after)
+    rows, left = aligned_rows(
+        align(case.words, case.weights, case.words_after, case.weights_after) if both else ()
+    )
     return CaseView(
         case=case,
         anchor=f"case-{name}" if names[name] == 1 else f"case-{name}-{names[name]}",
@@ -96,6 +102,8 @@ def _view(case: Case, names: Counter[str]) -> CaseView:
         after=after,
         changed=changed,
         heated=heat(case.words, case.weights),
+        aligned=rows,
+        aligned_left=left,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from audit.report._aligned import AlignedRow
 from audit.report._catalogue import Said
 from audit.report._passages import Heated, Segment
 from audit.report._plots import Axis, Plot
@@ -30,6 +31,10 @@ class CaseView:
     after: tuple[Segment, ...]
     changed: bool
     heated: tuple[Heated, ...]
+    aligned: tuple[AlignedRow, ...] = ()
+    """Both sides word by word, where both are attributed; `heated` is then not shown."""
+    aligned_left: int = 0
+    """Words that the table leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

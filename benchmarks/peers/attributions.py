@@ -63,9 +63,7 @@ def ferret(module: Any, tokenizer: Any) -> Explain:
         return float(logits[0] - logits[1])
 
     def explain(text: str, steps: int) -> float:
-        found = explainer(
-            text, target=TARGET, call_args={"n_steps": steps, "show_progress": False}
-        )
+        found = explainer(text, target=TARGET, call_args={"n_steps": steps, "show_progress": False})
         clock = time.process_time()
         wanted = rise(text)
         # Two passes of our own that tell how far it converged are not its cost.
