@@ -115,6 +115,9 @@ class CorpusConfig:
     """Attribute to column, e.g. ``{gender = "author_gender"}``; an empty cell means unknown."""
     cluster: str | None = None
     """Column of what makes texts dependent (author, template, source)."""
+    votes: tuple[str, ...] = ()
+    """Columns with the annotators' votes: one each, or one with votes parted by ``|``. They say how
+    far annotators disagree (`data_audit`); the label is what they agreed on."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label in the data to label of the model, e.g. ``{"1" = "spam", "0" = "ham"}``."""
     check_labels: bool = True

@@ -68,6 +68,7 @@ def from_frame(
     id: str | None = None,
     groups: Mapping[str, str] | Sequence[str] = (),
     cluster: str | None = None,
+    votes: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
     model_labels: Sequence[str] | None = None,
     head: Head = "single",
@@ -94,6 +95,7 @@ def from_frame(
         id=id,
         groups=dict(groups) if isinstance(groups, Mapping) else {g: g for g in groups},
         cluster=cluster,
+        votes=tuple(votes),
         labels=labels or {},
         limit=limit,
         license=license,
@@ -127,6 +129,7 @@ def _build(
         for attribute, column in spec.groups.items()
     }
     clusters = _cells(columns.get("cluster", ()), table, spec.cluster or "")
+    cast_ = [_cells(columns["votes", column], table, column) for column in spec.votes]
     return Corpus(
         name=name,
         labels=labels,
@@ -138,6 +141,7 @@ def _build(
                 label=truth.get(i),
                 groups={a: v for a, values in groups.items() if (v := values[i]) is not None},
                 cluster=clusters[i] if clusters else None,
+                votes=_votes([column[i] for column in cast_]),
             )
             for i in keep
         ),
@@ -156,6 +160,7 @@ def _columns(table: Table, spec: CorpusConfig) -> dict[Hashable, Sequence[object
         if column is not None:
             wanted[role] = (role, column)
     wanted |= {("group", a): (f"the group {a!r}", column) for a, column in spec.groups.items()}
+    wanted |= {("votes", column): ("votes", column) for column in spec.votes}
     for role, column in wanted.values():
         if column not in table.names:
             raise DataError(
@@ -167,6 +172,11 @@ def _columns(table: Table, spec: CorpusConfig) -> dict[Hashable, Sequence[object
 
 def _cells(values: Sequence[object], table: Table, column: str) -> list[str | None]:
     return [cell(value, table, i, column) for i, value in enumerate(values)]
+
+
+def _votes(cells: Sequence[str | None]) -> tuple[str, ...]:
+    """Return the votes of one row, ``"hate|hate|none"`` or a cell each; an empty one is none."""
+    return tuple(v for c in cells if c is not None for part in c.split("|") if (v := part.strip()))
 
 
 def _ids(values: Sequence[object] | None, table: Table, spec: CorpusConfig) -> list[str]:

@@ -156,7 +156,8 @@ def as_read(texts: Corpus) -> str:
     """
     state = hashlib.sha256(texts.sha256.encode())
     for e in texts.examples:
-        row = [e.id, e.text, e.second, e.label, sorted(e.groups.items()), e.cluster]
+        row: list[object] = [e.id, e.text, e.second, e.label, sorted(e.groups.items()), e.cluster]
+        row += [list(e.votes)] if e.votes else []
         state.update(json.dumps(row).encode())
     return state.hexdigest()
 

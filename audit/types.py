@@ -34,6 +34,8 @@ class Example:
     """Attribute to value, e.g. ``{"gender": "female"}``. Absent means unknown, never 'other'."""
     cluster: str | None = None
     """Texts of one cluster (author, template, source) are not independent; None: its own."""
+    votes: tuple[str, ...] = ()
+    """What each annotator said, where that is known."""
 
     @property
     def input(self) -> Text:

@@ -57,7 +57,8 @@ class DataAudit:
     near: float = NEAR
     """Least Jaccard similarity of two texts that are nearly equal, in [0.2, 1]."""
     votes: tuple[str, ...] = ()
-    """Group attributes that hold annotators' votes: one each, or one with votes parted by ``|``."""
+    """Group attributes that hold annotators' votes, beside the ``votes`` of the corpus: one each, or
+    one with votes parted by ``|``."""
     min_n: int = 30
     """A number of a group or term over fewer texts is not estimated."""
 
@@ -222,7 +223,7 @@ class _View:
             yield "leak_rate", {"corpus": name}, self.leaks[name], other
 
     def _disagreement(self) -> Iterator[Measurement]:
-        if not self.probe.votes:
+        if not (self.probe.votes or any(e.votes for e in self.examples)):
             return
         values = [_disagreement(e, self.probe.votes) for e in self.examples]
         over = np.array([v is not None for v in values], dtype=bool)
@@ -306,6 +307,7 @@ def _disagreement(example: Example, votes: Sequence[str]) -> float | None:
     """Return the share of pairs of votes that differ, in [0, 1]; None for fewer than two votes."""
     cells = [example.groups.get(name, "") for name in votes]
     cast = [vote.strip() for cell in cells for vote in cell.split("|") if vote.strip()]
+    cast += example.votes
     if len(cast) < 2:
         return None
     return float(np.mean([a != b for a, b in combinations(cast, 2)]))

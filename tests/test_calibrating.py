@@ -220,3 +220,19 @@ def test_any_input_gives_a_number_or_a_reason():
             kinds.add(one.method if isinstance(one, Estimate) else one.code)
         assert np.isfinite(cal.maximum_calibration_error(p, y))
     assert {"wald", "cluster-wald", "one_class", "separated", "test-inversion"} <= kinds
+
+
+def test_a_band_is_a_number_that_can_stand_in_a_report():
+    band = cal.null_band([0.3] * 40 + [0.7] * 40, rng=np.random.default_rng(0))
+    e = band.as_estimate(80)
+    assert (e.value, e.n, e.method) == (band.mean, 80, "null-band")
+    assert (e.low, e.high) == pytest.approx((band.low, band.high), rel=0.05)
+
+
+def test_an_error_that_no_true_error_tried_makes_sure_is_still_bounded():
+    """Every error drawn is at least this small one, but for one draw in two hundred."""
+    said = np.full(10_000, 0.50004)
+    came = np.arange(10_000) < 5_001
+    e = cal.expected_calibration_error(said, came, rng=np.random.default_rng(0))
+    assert e.value == pytest.approx(6e-5)
+    assert e.low == 0.0 and e.value <= e.high < 0.01

@@ -289,3 +289,17 @@ def test_an_unknown_dialect_is_unknown():
     )
     rows = realdata.rows("davidson", "test.jsonl")
     assert [e.groups.get("dialect") for e in corpus.examples] == [row["dialect"] for row in rows]
+
+
+def test_annotators_votes_stand_in_columns_of_their_own(tmp_path):
+    rows = [
+        {"text": "one", "votes": "yes | no|yes", "bob": "no"},
+        {"text": "two", "votes": "", "bob": "yes"},
+        {"text": "three", "votes": "", "bob": ""},
+    ]
+    path = put(tmp_path, "a.csv", as_csv(rows))
+    found = load(spec(path, votes=("votes", "bob")))
+    assert [e.votes for e in found.examples] == [("yes", "no", "yes", "no"), ("yes",), ()]
+    assert all(e.groups == {} for e in found.examples)
+    assert [e.votes for e in load(spec(path)).examples] == [(), (), ()]
+    assert "'vote' (votes)" in str(refused(tmp_path, "b.csv", as_csv(rows), votes=("vote",)))

@@ -1,5 +1,7 @@
 """What the texts are: labels by group and term, copies and leaks, disagreement, damage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import realdata
@@ -250,6 +252,20 @@ def test_annotators_disagreement_is_measured_where_votes_are_given():
     assert found["disagreement"].value.value == pytest.approx(0.25)
     with pytest.raises(ConfigError, match="should hold votes"):
         run(separate, DataAudit(votes=("anne",)))
+
+
+def test_the_corpus_may_say_which_columns_are_votes():
+    votes = (("yes", "yes", "no"), ("no", "no", "no"), ("yes",), ())
+    examples = [
+        Example(id=f"{k}-{i}", text=f"{k} {i}", votes=v)
+        for k in range(20)
+        for i, v in enumerate(votes)
+    ]
+    found, _ = run(examples, FEW)
+    gap = found["disagreement"]
+    assert gap.value.value == pytest.approx((2 / 3 + 0) / 2) and gap.used == 40
+    assert [(s.reason, s.count) for s in gap.left_out] == [("fewer than two votes", 40)]
+    assert "disagreement" not in run([replace(e, votes=()) for e in examples], FEW)[0]
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,13 @@ def test_a_gate_that_cannot_be_judged_is_refused_before_the_run(gate, said):
         expand([gate], [PLANNED])
 
 
+def test_what_has_no_worse_direction_cannot_be_held_against_a_baseline():
+    planned = replace(PLANNED, measurements=("typos.length",))
+    gate = Gate(metric="typos.length", no_worse_than="baseline", margin=0.1)
+    with pytest.raises(ConfigError, match="no direction of it is worse"):
+        expand([gate], [planned])
+
+
 def test_a_slice_survives_its_id():
     where = {"sex": "f,m=[x]%", "a b": "ü\n"}
     assert split(measurement_id("p", "m", where)) == ("p.m", where)
