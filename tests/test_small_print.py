@@ -306,3 +306,77 @@ def test_a_gap_of_areas_prints_an_effect_of_2_8_standard_errors():
     gap = ranking.difference(own, rest)
     # Two sides without a text in common: their errors add.
     assert gap.mde == pytest.approx(2.8 * sqrt(own.se**2 + rest.se**2), rel=0.02)
+
+
+def test_which_side_is_empty_is_said():
+    assert stats.difference(0, 0, 1, 2).reason == "the group has no text"
+    assert stats.difference(1, 2, 0, 0).reason == "its comparison has no text"
+
+
+def test_scores_nearly_alike_on_one_side_get_one_unit_more_at_each_end():
+    """The added variance is that of scores between the ends, not that of yes and no."""
+    rng = np.random.default_rng(1)
+    x = np.r_[np.full(9, 0.9), 0.8, rng.uniform(0.2, 0.6, 40)]
+    mine = np.arange(50) < 10
+
+    def lacking(y):
+        n, own = len(y), y.var(ddof=1) / len(y)
+        worth = min(n, y.var() / own)
+        p = (y.mean() * worth + 1) / (worth + 2)
+        inner = min(1.0, y.var() / (y.mean() * (1 - y.mean())))
+        return max(0.0, p * (1 - p) / worth * inner - own)
+
+    e = stats.difference_of_means(x, mine, low=0.0, high=1.0)
+    bare = stats.difference_of_means(x, mine)
+    assert lacking(x[mine]) > 0
+    added = lacking(x[mine]) + lacking(x[~mine])
+    assert e.basis.se**2 - bare.basis.se**2 == pytest.approx(added)
+
+
+def test_a_generalized_mean_carries_the_errors_of_its_areas():
+    rng = np.random.default_rng(2)
+    positive = np.arange(400) % 2 == 0
+    score = rng.normal(positive * np.where(np.arange(400) < 200, 0.6, 1.6), 1)
+    one, other = (
+        ranking.area(score, positive, None, side)
+        for side in (np.arange(400) < 200, np.arange(400) >= 200)
+    )
+    e = ranking.power_mean_of([one, other])
+    value = np.mean([one.value**-5, other.value**-5]) ** (-1 / 5)
+    # The derivative of the mean by each area, the errors being independent.
+    pulls = [(a.value / value) ** -6 / 2 for a in (one, other)]
+    se = sqrt(sum((pull * a.se) ** 2 for pull, a in zip(pulls, (one, other), strict=True)))
+    assert (e.value, e.basis.se) == pytest.approx((value, se)) and e.mde == pytest.approx(2.8 * se)
+
+
+def test_groups_that_share_clusters_are_compared_by_walds_statistic():
+    rng = np.random.default_rng(3)
+    names = [str(i // 2) for i in range(80)]
+    groups = ["a" if i % 2 else "b" for i in range(80)]
+    shared = np.repeat(rng.normal(0, 1, 40), 2)
+    x = shared + rng.normal(0, 1, 80) + np.array([0.3 if g == "a" else 0.0 for g in groups])
+    found = omnibus.omnibus_clustered(x, groups, names)
+    a, b = x[1::2], x[0::2]
+    apart = (a - a.mean()) - (b - b.mean())
+    variance = 40 / 39 * float(apart @ apart) / 40**2
+    wald = (a.mean() - b.mean()) ** 2 / variance
+    assert found.statistic == pytest.approx(wald)
+    assert found.p == pytest.approx(float(scipy_stats.f.sf(wald, 1, 39)))
+
+
+def test_as_many_hits_as_texts_more_is_not_all_alike():
+    """Four hits in sixteen texts of ten and six: two and two."""
+    found = proportions.boschloo(2, 10, 2, 6)
+    assert found.p == pytest.approx(scipy_stats.boschloo_exact([[2, 2], [8, 4]]).pvalue, rel=1e-6)
+
+
+def test_a_gap_of_clustered_rates_knows_that_rates_end_at_0_and_1():
+    hits = np.r_[np.zeros(20), np.ones(10), np.zeros(10)].astype(bool)
+    outcome = metrics.Outcome(
+        selected=hits, known=hits, truth=hits, correct=hits, positive="favourable"
+    )
+    mine = np.arange(40) < 20
+    clusters = np.array([f"c{i // 2}" for i in range(40)])
+    e = metrics.gap_of(outcome, "selection_rate", mine, ~mine, clusters, min_n=5, level=0.95)
+    own = stats.difference_of_means(hits.astype(float), mine, list(clusters), low=0.0, high=1.0)
+    assert (e.low, e.high) == (own.low, own.high)
