@@ -64,7 +64,13 @@ def run(out: Path, *, with_retrain: bool, display: Display) -> str:
     if with_retrain:
         from audit.retrain import retrain
 
-        result = retrain(read, out / "audit", base=out, display=display)
+        result = retrain(
+            read,
+            out / "audit",
+            base=out,
+            display=display,
+            audit_file=audit_file.read_text("utf-8"),
+        )
     else:
         result = runner.run(
             read,

@@ -135,7 +135,7 @@ def template(
         "# What a reader of the report should know; left out, the page says `not stated`.",
         "[scope]",
         'purpose = ""',
-        'affected_groups = ""',
+        *(f'{key} = ""' for key in ("users", "affected", "languages", "context", "out_of_scope")),
     ]
     return "\n".join(lines) + "\n"
 

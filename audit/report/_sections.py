@@ -3,6 +3,7 @@
 Each is plain data made from the result alone.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -70,6 +71,8 @@ class Summary:
     unknown: tuple[Said, ...]
     advice: tuple[tuple[str, str], ...]
     """Probe and recommendation."""
+    retest: Said | None
+    """What a comparison came to, in counts."""
 
 
 def scope(result: AuditResult) -> tuple[Fact, ...]:
@@ -134,7 +137,7 @@ def _between(planned: PlannedProbe, run: ProbeRun) -> list[Said]:
     found = []
     if planned.version != run.version:
         found.append(say("dev.version", probe=probe, now=run.version, planned=planned.version))
-    if planned.params != run.params:
+    if _plain(planned.params) != _plain(run.params):
         found.append(say("dev.settings", probe=probe))
     if run.error:
         found.append(say("dev.error", probe=probe))
@@ -147,6 +150,11 @@ def _between(planned: PlannedProbe, run: ProbeRun) -> list[Said]:
     if made - asked:
         found.append(say("dev.extra", probe=probe, n=len(made - asked)))
     return found
+
+
+def _plain(params: Mapping[str, object]) -> str:
+    """Write settings one way: what was read from a file has lists where memory has tuples."""
+    return json.dumps(params, sort_keys=True, default=str)
 
 
 def detectable(
@@ -188,7 +196,16 @@ def summary(result: AuditResult, findings: Sequence[FindingView]) -> Summary:
         findings=tuple(findings[:_TOP]),
         unknown=_unknown(result),
         advice=tuple(advice.items())[:3],
+        retest=_retest(result),
     )
+
+
+def _retest(result: AuditResult) -> Said | None:
+    if result.comparison is None:
+        return None
+    verdicts = [c.verdict for c in result.comparison.changes]
+    better, worse = verdicts.count("better"), verdicts.count("worse")
+    return say("summary.retest", better=better, worse=worse, open=len(verdicts) - better - worse)
 
 
 def _unknown(result: AuditResult) -> tuple[Said, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audit.report._aligned import AlignedRow
-from audit.report._catalogue import Said
+from audit.report._catalogue import Pair, Said
 from audit.report._passages import Heated, Segment
 from audit.report._plots import Axis, Plot
 from audit.types import (
@@ -115,6 +115,8 @@ class FindingView:
     finding: Finding
     response: Response
     why_severe: Said
+    asks: Pair | None
+    """What the metric is, in words; None where it is not described."""
     measured: str
     claims: tuple[ClaimRow, ...]
     casebook: Casebook | None

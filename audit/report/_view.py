@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from audit import responses
 from audit.report._anchors import anchor
 from audit.report._casebooks import Shelf, shelve
-from audit.report._catalogue import say, written
+from audit.report._catalogue import Pair, say, written
 from audit.report._charts import curves, grids
 from audit.report._exploratory import Corrected, corrected
-from audit.report._methods import methods
+from audit.report._methods import definition, methods
 from audit.report._page import Page
 from audit.report._parts import Measured, changes_of, corpus_view, named
 from audit.report._plots import Axis, axis, plot
@@ -163,9 +163,12 @@ def _finding(
     there = measured.get(f.measurement)
     estimate = there[1].value if there and isinstance(there[1].value, Estimate) else None
     verdict = next((v for v in result.verdicts if v.claim.id == f.claim), None)
+    name, _ = named(f.measurement, measured)
+    asked = definition(name.probe, name.metric)
     return FindingView(
         finding=f,
         response=responses.of(f, result.provenance.responses),
+        asks=None if asked is None else Pair(*asked),
         why_severe=severity_reason(f.severity, verdict, estimate),
         measured=anchor("m", f.measurement) if there else "",
         claims=claims,

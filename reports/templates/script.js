@@ -127,6 +127,7 @@
   byId("language").addEventListener("click", function () {
     keep("language", language === "en" ? "zh" : "en");
     speak(language === "en" ? "zh" : "en");
+    tell(word("spoken"));
   });
 
   // Theme.
