@@ -14,7 +14,6 @@ from audit.types import (
     Absent,
     AuditResult,
     Claim,
-    Comparison,
     Estimate,
     Measurement,
     Plan,
@@ -223,23 +222,6 @@ def installed() -> str:
         + "\n\n"
         + table(("resource", "", "where, or how to get it"), resources)
     )
-
-
-def compared(comparison: Comparison) -> str:
-    """Return a comparison as a table and its sentences."""
-    rows = [
-        (
-            c.verdict.replace("_", " "),
-            c.measurement,
-            estimate(c.before),
-            estimate(c.after),
-            estimate(c.difference),
-        )
-        for c in comparison.changes
-    ]
-    said = "\n".join(plain(sentence) for sentence in comparison.words)
-    head = ("", "measurement", "before", "after", "after less before")
-    return f"{comparison.texts:,} texts in both.\n\n{table(head, rows)}\n\n{said}"
 
 
 class Display:

@@ -3,22 +3,29 @@
 import json
 from collections.abc import Sequence
 
-from audit.console import compared, estimate, plain, table
+from audit.console import estimate, plain, table
+from audit.errors import ConfigError
 from audit.parity import Parity
 from audit.standing import Lost, Standing
+from audit.types import Comparison
 from audit.validity import Rated
+from audit.versus import counted, leading
 
 _SHOWN = 8
 """Ids shown of each group; the file has them all."""
 
 
-def side_by_side(found: Standing) -> str:
-    """Return comparisons with the first audit, the texts each lost, and who is beaten by whom."""
+def side_by_side(found: Standing, *, whole: bool = False) -> str:
+    """Return comparisons with the first audit, the texts each lost, and who is beaten by whom.
+
+    Args:
+        whole: Every measurement is listed, not only those asked first and those that were shown.
+    """
     parts = []
     for name, comparison, lost in zip(found.names[1:], found.comparisons, found.lost, strict=True):
         if len(found.names) > 2:
             parts.append(f"{plain(name)} against {plain(found.names[0])}")
-        parts += [compared(comparison), _lost(lost)]
+        parts += [_compared(comparison, whole=whole), _lost(lost)]
     if len(found.names) > 2:
         parts.append(_front(found))
     return "\n\n".join(part for part in parts if part)
@@ -71,6 +78,49 @@ def rated(found: Sequence[Rated], strangers: int) -> str:
     if strangers:
         said += f"\n{strangers} answers belong to no success of this audit and were not counted."
     return said
+
+
+def margins_of(said: Sequence[str]) -> dict[str, float]:
+    """Read margins given as ``METRIC=0.02``.
+
+    Raises:
+        ConfigError: If one has no number between 0 and 1.
+    """
+    found = {}
+    for one in said:
+        name, _, number = one.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = 0.0
+        if not name or not 0 < found[name] < 1:
+            raise ConfigError(
+                f"{one!r} is no margin.", hint="For example --margin swaps.favourable_gap=0.02."
+            )
+    return found
+
+
+def _compared(comparison: Comparison, *, whole: bool) -> str:
+    first, rest = leading(comparison)
+    shown = [*first, *rest] if whole else first
+    rows = [
+        (
+            c.verdict.replace("_", " "),
+            c.measurement,
+            estimate(c.before),
+            estimate(c.after),
+            estimate(c.difference),
+        )
+        for c in shown
+    ]
+    head = ("", "measurement", "before", "after", "after less before")
+    parts = [f"{comparison.texts:,} texts in both.", table(head, rows)]
+    if rest and not whole:
+        parts.append(f"{len(rest)} further measurements: {counted(rest)}. --all lists them.")
+    if comparison.unlike:
+        parts.append(plain(f"The audits did not ask the same: {'; '.join(comparison.unlike)}."))
+    said = [*comparison.words, "", *comparison.advice]
+    return "\n\n".join([*parts, "\n".join(map(plain, said))])
 
 
 def _lost(lost: Lost) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from audit import pairing, stats, store
 from audit.compare import Better, better_of, compare
 from audit.errors import ConfigError, did_you_mean
+from audit.likeness import refuse_unlike
 from audit.pareto import dominated
 from audit.types import AuditResult, Comparison, Estimate
 
@@ -53,7 +54,13 @@ class Standing:
         return tuple(name for name in self.names if not self.beaten[name])
 
 
-def standing(folders: Sequence[Path], objectives: Sequence[str] = ()) -> Standing:
+def standing(
+    folders: Sequence[Path],
+    objectives: Sequence[str] = (),
+    *,
+    margins: Mapping[str, float] | None = None,
+    like: bool = True,
+) -> Standing:
     """Hold audits on disk against each other.
 
     Accuracy is an objective wherever texts have labels. Unless others are named, so are one gap,
@@ -65,20 +72,33 @@ def standing(folders: Sequence[Path], objectives: Sequence[str] = ()) -> Standin
         folders: Of audits of the same texts, two or more; named by their last part, or in full
             where two of those are alike.
         objectives: Ids of measurements, instead of the chosen two.
+        margins: Losses that count as none, over and above those of the first audit.
+        like: Refuse audits that differ in more than the model.
 
     Raises:
         ResultError: If an audit is missing or damaged, or shares no text with the first.
-        ConfigError: If a measurement is not in the first audit or has no better direction.
+        ConfigError: If a measurement is not in the first audit or has no better direction, or if
+            the audits asked different questions.
     """
     if len(folders) < 2:
         raise ConfigError("There is one audit.", hint="Name two or more folders.")
     names = _names(folders)
     results = [store.read(folder) for folder in folders]
+    for name, result in zip(names[1:], results[1:], strict=True):
+        if like:
+            refuse_unlike(results[0], result, (names[0], name))
     units = [store.read_table(folder, store.UNITS) for folder in folders]
     cases = [store.read_table(folder, store.CASES) for folder in folders]
     moved = [store.read_influences(folder) for folder in folders]
     comparisons = tuple(
-        compare(results[0], r, units=(units[0], u), cases=(cases[0], c), influences=(moved[0], m))
+        compare(
+            results[0],
+            r,
+            units=(units[0], u),
+            cases=(cases[0], c),
+            influences=(moved[0], m),
+            margins=margins,
+        )
         for r, u, c, m in zip(results[1:], units[1:], cases[1:], moved[1:], strict=True)
     )
     values = [_values(result) for result in results]

@@ -1,7 +1,7 @@
 """Does a comparison say "changed" only where something changed, and does it then say so?
 
     python benchmarks/compare.py              1,000 comparisons without a change, 300 with one
-    python benchmarks/compare.py --quick      200 and 60; at most 50 s
+    python benchmarks/compare.py --quick      100 and 30; at most 50 s
     python benchmarks/compare.py --sabotage   with --quick: no correction for many questions, texts of
                                               one cluster taken for single ones; must fail
 
@@ -86,7 +86,7 @@ class Lookup:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="200 and 60 comparisons")
+    parser.add_argument("--quick", action="store_true", help="100 and 30 comparisons")
     parser.add_argument("--sabotage", action="store_true", help="no Holm, no clusters; must fail")
     parser.add_argument("--comparisons", type=int, help="comparisons without a change")
     asked = parser.parse_args()
@@ -98,7 +98,7 @@ def main() -> int:
         print(f"{name}: {'as known' if ok else 'NOT as known'}", flush=True)
     moved, of = twins()
     print(f"twins of one training: {moved} of {of} numbers differ", flush=True)
-    n = asked.comparisons or (200 if asked.quick or asked.sabotage else 1000)
+    n = asked.comparisons or (100 if asked.quick or asked.sabotage else 1000)
     false, questions = [], []
     for i in range(n):
         found = drawn(i, 0.0, asked.sabotage)
@@ -112,7 +112,7 @@ def main() -> int:
         f"without a change: {sum(false)} of {n} say one, {np.mean(false):.3f} "
         f"[{low:.3f}, {high:.3f}], {min(questions)} to {max(questions)} questions each"
     )
-    losses = 60 if asked.quick or asked.sabotage else 300
+    losses = 30 if asked.quick or asked.sabotage else 300
     verdicts = [accuracy(drawn(i, LOSS, asked.sabotage)).verdict for i in range(losses)]
     seen, wrong = [v == "worse" for v in verdicts], verdicts.count("better")
     found_low, found_high = exact(seen)

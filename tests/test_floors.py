@@ -99,6 +99,7 @@ FLOORS = [
             "weighing",
             "advice",
             "likeness",
+            "versus",
         ),
     },
     {"bench", "evidence", "perturbation", "trials", "tallies", "breaking", "pulls"},

@@ -83,20 +83,40 @@ def compare(
         list[str] | None,
         typer.Option(help="Measurement to rank by besides accuracy; a gap and robustness if none."),
     ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Loss that counts as none, as METRIC=0.02; [compare] declares it before."
+        ),
+    ] = None,
     lost: Annotated[
         Path | None, typer.Option(help="JSON file for the texts right before and wrong after.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write JSON.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="List every measurement.")] = False,
+    unlike: Annotated[
+        bool, typer.Option("--unlike", help="Compare audits that did not ask the same, too.")
+    ] = False,
 ) -> int:
     """Compare audits with the first, paired where texts match; say which none beats."""
+    from audit import versus
     from audit.files import write_text
-    from audit.showing import lost_json, side_by_side
+    from audit.showing import lost_json, margins_of, side_by_side
     from audit.standing import standing
 
-    found = standing([before, *after], objective or ())
-    print(side_by_side(found))
-    if lost is not None:
-        write_text(lost, lost_json(found))
-        print(f"Texts lost: {lost}")
+    found = standing(
+        [before, *after], objective or (), margins=margins_of(margin or ()), like=not unlike
+    )
+    print(side_by_side(found, whole=every))
+    for path, make, word in (
+        (lost, lost_json, "Texts lost"),
+        (html, versus.to_html, "Page"),
+        (json, versus.to_json, "JSON"),
+    ):
+        if path is not None:
+            write_text(path, make(found))
+            print(f"{word}: {path}")
     return 0
 
 
