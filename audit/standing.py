@@ -12,6 +12,7 @@ from audit.errors import ConfigError, did_you_mean
 from audit.likeness import refuse_unlike
 from audit.pareto import dominated
 from audit.types import AuditResult, Comparison, Estimate
+from audit.weighing import origin
 
 ACCURACY = "accuracy"
 _ROBUST = ("robust_accuracy", "attack_success_rate", "broken_within_budget", "flip_rate")
@@ -64,9 +65,10 @@ def standing(
     """Hold audits on disk against each other.
 
     Accuracy is an objective wherever texts have labels. Unless others are named, so are one gap,
-    that which is furthest from 0 in the first audit, and one measurement of robustness: accuracy
-    under attack, else the attacks' success, else flips. Which was chosen hangs on the first audit
-    alone; with more objectives hardly any audit is beaten.
+    that which is furthest from 0 in the first audit (of those that a gate speaks of, if any), and
+    one measurement of robustness: accuracy under attack, else the attacks' success, else flips.
+    Which was chosen hangs on the first audit alone; with more objectives hardly any audit is
+    beaten.
 
     Args:
         folders: Of audits of the same texts, two or more; named by their last part, or in full
@@ -174,6 +176,9 @@ def lost_of(name: str, texts: pairing.Texts) -> Lost:
 def _chosen(first: AuditResult, values: Sequence[Mapping[str, Estimate]]) -> list[str]:
     everywhere = [name for name in values[0] if all(name in table for table in values)]
     gaps = [n for n in everywhere if better_of(_metric(n)) == "nearer_zero"]
+    # What a gate speaks of was thought worth a limit.
+    gated = {origin(claim) for claim in first.plan.claims}
+    gaps = [n for n in gaps if n in gated] or gaps
     found = [max(gaps, key=lambda n: (abs(values[0][n].value), n))] if gaps else []
     for metric in _ROBUST:
         some = sorted(n for n in everywhere if _metric(n) == metric)

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log10
 
 from audit import report
 from audit.borders import plain
@@ -17,7 +16,8 @@ _WORDS: Mapping[str, str] = {
     "resolved": "resolved",
     "remains": "fails in both",
     "opened": "open now, passed before",
-    "closed": "no longer open or failing",
+    "closed": "passes now, was open",
+    "eased": "open now, failed before",
     "one_sided": "claimed in one audit alone",
     "same": "the same",
 }
@@ -89,9 +89,9 @@ def to_html(found: Standing) -> str:
         found=found,
         pairs=[_pair(found, i) for i in range(len(found.comparisons))],
         planes=planes(found),
+        objectives=[(parse(n).metric or n, parse(n).where, w) for n, w in found.objectives],
         ways={"nearer_zero": "nearer 0 is better"}
         | {w: f"{w} is better" for w in ("higher", "lower")},
-        claim_words=_WORDS,
     )
 
 
@@ -157,13 +157,17 @@ def _pair(found: Standing, i: int) -> Pair:
             ("inconclusive", "undecided", verdicts["undecided"]),
             ("not_applicable", "unchanged", verdicts["unchanged"]),
         ),
-        claims=tuple((_WORDS[c.outcome], c) for c in comparison.claims if c.outcome != "same"),
+        claims=tuple((_claim_word(c), c) for c in comparison.claims if c.outcome != "same"),
         same_claims=outcomes["same"],
         first=tuple(_row(c, scales) for c in first),
         rest=tuple(_row(c, scales) for c in rest),
         counted=counted(rest),
         lost=found.lost[i],
     )
+
+
+def _claim_word(c: ClaimChange) -> str:
+    return _WORDS["eased" if c.outcome == "closed" and c.before == "fail" else c.outcome]
 
 
 def _scales(changes: Sequence[Change]) -> report.Axis:
@@ -235,7 +239,7 @@ def _plane(found: Standing, i: int) -> Plane:
         )
         for name, g in good.items()
     }
-    spots = []
+    spots: list[Spot] = []
     for name, (x, y) in rows.items():
         at = x_of(x.value)
         right = at > (_LEFT + _RIGHT) / 2
@@ -250,7 +254,8 @@ def _plane(found: Standing, i: int) -> Plane:
                 y2=y_of(y.high),
                 beaten=beaten[name],
                 label_x=at - 9 if right else at + 9,
-                label_y=y_of(y.value) - 8,
+                # Neighbours write above and below their marks in turn.
+                label_y=y_of(y.value) + (-9 if len(spots) % 2 == 0 else 17),
                 anchor="end" if right else "start",
             )
         )
@@ -270,6 +275,7 @@ def _plane(found: Standing, i: int) -> Plane:
 
 
 def _ticks(scale: report.Axis, place: Callable[[float], float]) -> tuple[tuple[float, str], ...]:
-    digits = max(0, min(4, 1 - int(log10(scale.high - scale.low) - 1)))
-    values = [scale.low + (scale.high - scale.low) * k / 4 for k in range(5)]
-    return tuple((place(v), f"{v:.{digits}f}".replace("-", "\N{MINUS SIGN}")) for v in values)
+    # The scale ends on round numbers, and its marks are evenly spaced.
+    steps = len(scale.ticks) - 1
+    values = [scale.low + (scale.high - scale.low) * k / steps for k in range(steps + 1)]
+    return tuple((place(v), t.text) for v, t in zip(values, scale.ticks, strict=True))
