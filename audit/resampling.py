@@ -55,6 +55,42 @@ def bootstrap(
     return _summed_up(value, of_texts, groups, rng, resamples, level, max(n, groups))[0]
 
 
+def correlation(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    clusters: Sequence[str | None] | None = None,
+    *,
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> Estimate | Absent:
+    """Estimate Pearson's correlation of two numbers of each text, in [-1, 1].
+
+    Args:
+        x: Shape ``(n,)``.
+        y: Shape ``(n,)``.
+        clusters: As in `bootstrap`.
+        rng: Source of the resamples.
+        level: Coverage of the interval, in (0, 1).
+
+    Returns:
+        The estimate; `Absent` where a side does not vary, as `bootstrap`.
+
+    Source:
+        As `bootstrap`.
+    """
+
+    def of_texts(weights: Floats) -> Floats:
+        whole = weights.sum(axis=1, keepdims=True)
+        dx = x - (weights @ x)[:, None] / whole
+        dy = y - (weights @ y)[:, None] / whole
+        both = (weights * dx * dy).sum(axis=1)
+        size = np.sqrt((weights * dx**2).sum(axis=1) * (weights * dy**2).sum(axis=1))
+        found: Floats = np.where(size > 1e-12, both / np.maximum(size, 1e-12), np.nan)
+        return np.clip(found, -1.0, 1.0)
+
+    return bootstrap(of_texts, len(x), clusters, rng=rng, level=level)
+
+
 def bootstrap_totals(
     statistic: Callable[[Floats], Floats],
     columns: Floats,

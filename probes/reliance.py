@@ -6,6 +6,10 @@ words would carry is taken off: the same number of other words of the same text,
 the mean over every such draw is taken, so that no luck enters. Content words are drawn from where
 the text has enough of them, because function words carry little of any score.
 
+The same shares stand for each group that texts name and for each class they are decided for, with
+the words that weigh most there. `swap_correlation` says whether the words' weights foretell what
+exchanging them does to the logit: where they do not, the shares say little.
+
 Source: Sundararajan, Taly & Yan (2017), 'Axiomatic Attribution for Deep Networks', ICML,
 arXiv:1703.01365.
 """
@@ -17,18 +21,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit import attribution, stats
 from audit.attribution import Attribution
 from audit.bench import Bench, Planned
 from audit.classifier import white_box
+from audit.decision import names
 from audit.influence import of_mean
-from audit.lexicon import lexicon
+from audit.lexicon import Lexicon, lexicon
 from audit.perturbation import shown
 from audit.power import mde_mean
+from audit.resampling import correlation
 from audit.resources import stop_words
-from audit.swapping import Mention, find
-from audit.types import Cases, Example, Fact, Measurement, Skip
+from audit.swapping import Mention, find, swap
+from audit.types import Case, Cases, Example, Fact, Floats, Measurement, Skip, Text
 
 _CHUNK = 24
 _MANY = 55
@@ -37,6 +44,9 @@ _SPREAD = 0.1
 _Row = tuple[Example, Attribution, tuple[float, float], int]
 """A text, its attribution, the shares of identity words and placebo, the heaviest identity word."""
 METRICS = ("identity_share", "placebo_share", "excess_share")
+_BY = ("identity_share", "excess_share")
+_TOP, _HELD = 10, 3
+"""Words shown of each class, and texts that must hold a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +54,7 @@ class Reliance:
     """Share of a score's attribution that falls on identity words, less that of other words."""
 
     name: ClassVar[str] = "reliance"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     axis: str = "gender"
@@ -58,11 +68,11 @@ class Reliance:
 
     def plan(self, bench: Bench) -> Planned:
         n = len(self._drawn(bench)[0])
-        ids = tuple(bench.id(metric, self._where) for metric in METRICS)
+        ids = tuple(bench.id(metric, where) for metric, where in self._claims(bench))
         smallest = mde_mean(_SPREAD, n)
         mde = {} if smallest is None else {ids[2]: smallest}
-        # Gradients do not pass the scorer; it is asked for the scores of the cases alone.
-        return Planned(units=n, queries=n, claims=ids, mde=mde, upper_bound=True)
+        # Gradients do not pass the scorer; it is asked for the texts and their swapped copies alone.
+        return Planned(units=n, queries=2 * n, claims=ids, mde=mde, upper_bound=True)
 
     def run(self, bench: Bench) -> Iterator[Fact]:
         inside = white_box(bench.scorer.classifier)
@@ -86,31 +96,43 @@ class Reliance:
             bench.progress(len(found), len(drawn))
         rows, lost = self._shares(drawn, found)
         left += [Skip(reason=why, count=n) for why, n in sorted(lost.items())]
-        clusters = [e.cluster for e, _, _, _ in rows]
+        eligible, gone = len(bench.corpus.examples), tuple(s for s in left if s.count)
         identity = np.array([share for _, _, (share, _), _ in rows])
         placebo = np.array([share for _, _, (_, share), _ in rows])
-        for metric, values, low in (
-            ("identity_share", identity, 0.0),
-            ("placebo_share", placebo, 0.0),
-            ("excess_share", identity - placebo, -1.0),
-        ):
-            yield Measurement(
-                id=bench.id(metric, self._where),
-                metric=metric,
-                where=self._where,
-                value=stats.mean(values, clusters, low=low, high=1.0, level=bench.level),
-                unit="share of absolute attribution",
-                eligible=len(bench.corpus.examples),
-                left_out=tuple(s for s in left if s.count),
-                family=f"reliance.{metric}",
-            )
-            yield of_mean(bench.id(metric, self._where), [e for e, _, _, _ in rows], values)
-        score = bench.decide(bench.scorer([e.input for e, _, _, _ in rows])).score
+        values = {
+            "identity_share": identity,
+            "placebo_share": placebo,
+            "excess_share": identity - placebo,
+        }
+        for metric in METRICS:
+            yield self._share(bench, metric, metric, self._where, rows, values[metric], gone)
+            yield of_mean(bench.id(metric, self._where), [e for e, _, _, _ in rows], values[metric])
+        decided = bench.decide(bench.scorer([e.input for e, _, _, _ in rows]))
+        classes = [names(bench.decision, int(label)) for label in decided.label]
+        for prefix, key, members in self._slices(bench, drawn, rows, classes):
+            for value, member in members.items():
+                some = [row for row, inside in zip(rows, member, strict=True) if inside]
+                other = Skip(reason=f"{key} is not {value}", count=len(rows) - len(some))
+                for metric in _BY:
+                    yield self._share(
+                        bench,
+                        metric,
+                        f"{prefix}_{metric}",
+                        {**self._where, key: value},
+                        some,
+                        values[metric][member],
+                        (*gone, *((other,) if other.count else ())),
+                    )
+                if prefix == "class" and some:
+                    metric = bench.id("class_identity_share", {**self._where, key: value})
+                    yield from _top_words(metric, value, some, decided.score[member])
+        yield self._foretold(bench, drawn, rows, eligible, gone)
+        score = decided.score
         texts_shown = [shown(e.input) for e, _, _, _ in rows]
         yield Cases(
             metric=bench.id("identity_share", self._where),
             example_id=[e.id for e, _, _, _ in rows],
-            cluster=clusters,
+            cluster=[e.cluster for e, _, _, _ in rows],
             before=texts_shown,
             after=texts_shown,
             score_before=score,
@@ -119,6 +141,111 @@ class Reliance:
             note=[_note(a, top, share) for _, a, (share, _), top in rows],
             words=[a.words for _, a, _, _ in rows],
             weights=[a.weights for _, a, _, _ in rows],
+        )
+
+    def _share(
+        self,
+        bench: Bench,
+        which: str,
+        metric: str,
+        where: dict[str, str],
+        rows: list[_Row],
+        values: Floats,
+        left: tuple[Skip, ...],
+    ) -> Measurement:
+        low = -1.0 if which == "excess_share" else 0.0
+        clusters = [e.cluster for e, _, _, _ in rows]
+        return Measurement(
+            id=bench.id(metric, where),
+            metric=metric,
+            where=where,
+            value=stats.mean(values, clusters, low=low, high=1.0, level=bench.level),
+            unit="share of absolute attribution",
+            eligible=len(bench.corpus.examples),
+            left_out=left,
+            family=f"reliance.{metric}",
+        )
+
+    def _slices(
+        self,
+        bench: Bench,
+        drawn: list[tuple[Example, tuple[Mention, ...]]],
+        rows: list[_Row],
+        classes: list[tuple[str, ...]],
+    ) -> Iterator[tuple[str, str, dict[str, NDArray[np.bool_]]]]:
+        """Yield how the rows part: by the groups a text names, and by what it is decided for."""
+        groups = {e.id: {m.term.group for m in mentions} for e, mentions in drawn}
+        yield (
+            "group",
+            "group",
+            {
+                group: np.array([group in groups[e.id] for e, _, _, _ in rows], bool)
+                for group in lexicon(self.axis).groups
+            },
+        )
+        yield (
+            "class",
+            "class",
+            {
+                label: np.array([label in said for said in classes], bool)
+                for label in bench.decision.labels
+            },
+        )
+
+    def _claims(self, bench: Bench) -> list[tuple[str, dict[str, str]]]:
+        found: list[tuple[str, dict[str, str]]] = [(metric, self._where) for metric in METRICS]
+        for prefix, key, values in (
+            ("group", "group", lexicon(self.axis).groups),
+            ("class", "class", bench.decision.labels),
+        ):
+            found += [
+                (f"{prefix}_{metric}", {**self._where, key: value})
+                for value in values
+                for metric in _BY
+            ]
+        return [*found, ("swap_correlation", self._where)]
+
+    def _foretold(
+        self,
+        bench: Bench,
+        drawn: list[tuple[Example, tuple[Mention, ...]]],
+        rows: list[_Row],
+        eligible: int,
+        left: tuple[Skip, ...],
+    ) -> Measurement:
+        """Correlate what identity words weigh with what exchanging them takes off the logit."""
+        table = lexicon(self.axis)
+        mentions = {e.id: m for e, m in drawn}
+        kept, swapped = [], []
+        for row in rows:
+            twin = _twin(row[0], table, bench)
+            if twin is not None:
+                kept.append(row)
+                swapped.append(twin)
+        target = [i for i, n in enumerate(bench.decision.labels) if n in bench.decision.favourable]
+        after = attribution.logits(bench.scorer, swapped, target)
+        fall = np.array([one.logit for _, one, _, _ in kept]) - after
+        weight = np.array(
+            [
+                sum(w for i, w in enumerate(one.weights) if _named(one, i, mentions[e.id]))
+                for e, one, _, _ in kept
+            ]
+        )
+        without = Skip(reason="no counterpart for its identity words", count=len(rows) - len(kept))
+        return Measurement(
+            id=bench.id("swap_correlation", self._where),
+            metric="swap_correlation",
+            where=self._where,
+            value=correlation(
+                weight,
+                fall,
+                [e.cluster for e, _, _, _ in kept],
+                rng=bench.rng("correlation"),
+                level=bench.level,
+            ),
+            unit="correlation of identity words' weights and the fall of the logit when swapped",
+            eligible=eligible,
+            left_out=(*left, *((without,) if without.count else ())),
         )
 
     @property
@@ -169,6 +296,48 @@ class Reliance:
                 top = int(np.flatnonzero(named)[np.lexsort((-size[named],))[0]])
                 rows.append((example, one, shares, top))
         return rows, lost
+
+
+def _twin(example: Example, table: Lexicon, bench: Bench) -> Text | None:
+    """Return the text with the first two groups that can be exchanged in it exchanged."""
+    found = find(example.input, table)
+    if found.asymmetric:
+        return None
+    for pair in table.pairs:
+        if found.groups & set(pair):
+            made = swap(found, table, pair, bench.rng("twin", *pair, example.id))
+            if made is not None:
+                return made.input
+    return None
+
+
+def _top_words(metric: str, label: str, rows: list[_Row], score: Floats) -> Iterator[Case]:
+    """Yield, as one case, the words with the largest mean weight over the texts of a class."""
+    held: dict[str, list[float]] = {}
+    for _, one, _, _ in rows:
+        mine: dict[str, list[float]] = {}
+        for word, weight in zip(one.words, one.weights, strict=True):
+            if any(c.isalnum() for c in word):
+                mine.setdefault(word.casefold(), []).append(weight)
+        for word, weights in mine.items():
+            held.setdefault(word, []).append(float(np.mean(weights)))
+    means = {w: float(np.mean(x)) for w, x in held.items() if len(x) >= _HELD}
+    top = sorted(means, key=lambda w: (-abs(means[w]), w))[:_TOP]
+    if top:
+        mean = float(np.mean(score))
+        listed = ", ".join(top)
+        yield Case(
+            metric=metric,
+            example_id=f"top words: {label}",
+            before=listed,
+            after=listed,
+            score_before=mean,
+            score_after=mean,
+            note=f"mean weight of each word over {len(rows)} texts decided {label!r}; words of at "
+            f"least {_HELD} texts",
+            words=tuple(top),
+            weights=tuple(means[w] for w in top),
+        )
 
 
 def _named(one: Attribution, i: int, mentions: tuple[Mention, ...]) -> bool:

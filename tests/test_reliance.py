@@ -13,7 +13,7 @@ from audit.errors import ConfigError, Unsupported
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.testing import Lexicon
-from audit.types import Absent, Cases, Corpus, Example, Measurement
+from audit.types import Absent, Case, Cases, Corpus, Example, Measurement
 from probes.reliance import Reliance
 
 SHAPES = (
@@ -169,3 +169,39 @@ def test_a_callable_is_not_probed(corpus):
 def test_an_unknown_axis_is_refused(corpus):
     with pytest.raises(ConfigError, match="axis"):
         Reliance(axis="gendre").plan(bench(corpus, Lexicon()))
+
+
+def test_shares_stand_for_each_group_and_class_with_the_words_that_weigh_most(corpus, folder):
+    facts = list(Reliance().run(bench(corpus, classifier(folder, "she", "woman"))))
+    by = {f.id: f for f in facts if isinstance(f, Measurement)}
+    women = by["reliance.group_identity_share[axis=gender,group=female]"]
+    men = by["reliance.group_identity_share[axis=gender,group=male]"]
+    # Texts that name men move nothing here, so they have no share at all.
+    assert women.value.value > 0.9 and women.used == 16
+    assert isinstance(men.value, Absent) and men.used == 0
+    classes = [
+        by[f"reliance.class_identity_share[axis=gender,class={c}]"]
+        for c in bench(corpus, Lexicon()).decision.labels
+    ]
+    assert sum(c.used for c in classes) == 16
+    tops = [f for f in facts if isinstance(f, Case)]
+    assert tops and all(t.words[0] in ("she", "woman") for t in tops)
+    assert all(t.metric in by and t.example_id.startswith("top words: ") for t in tops)
+
+
+def test_weights_that_foretell_what_a_swap_does_are_seen_to(corpus, folder):
+    found = measured(Reliance().run(bench(corpus, classifier(folder, "she", "woman", "man"))))
+    r = found["swap_correlation"]
+    assert r.value.low > 0.3 and -1 <= r.value.value <= 1
+    assert r.used <= 24
+
+
+def test_a_correlation_is_the_one_of_numpy_and_absent_without_variation():
+    from audit.resampling import correlation
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=60)
+    y = x + rng.normal(size=60)
+    r = correlation(x, y, rng=rng)
+    assert r.value == pytest.approx(np.corrcoef(x, y)[0, 1]) and r.low < r.value < r.high
+    assert isinstance(correlation(np.ones(20), y[:20], rng=rng), Absent)
