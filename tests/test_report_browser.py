@@ -308,3 +308,37 @@ def test_a_case_can_be_run_again_from_a_command(visit, files):
         env={"LC_ALL": "C.UTF-8"},
     ).stdout.decode()
     assert said_by_shell == f"{evil}\0{evil}?\0"
+
+
+def test_a_drawn_case_says_what_the_page_would_have_said(visit, files):
+    """The same cases, once in the HTML and once drawn: words, weights, reliability, differences."""
+    many = fixture.large(cases=300, measurements=60)
+    run = many.runs[0]
+    cases = tuple(
+        replace(
+            c,
+            note="swap: a → b; no placebo" if i % 3 else "",
+            reliability="high: as measured" if i % 2 else "",
+            **(
+                {"words_after": tuple(c.after.split()), "weights_after": c.weights[::-1]}
+                if i % 2
+                else {}
+            ),
+        )
+        for i, c in enumerate(run.cases)
+    )
+    later = [c for c in cases if c.metric in {m.id for m in run.measurements[40:50]}][:6]
+    texts = []
+    for title, shown in (("few-cases", tuple(later)), ("many-cases", cases)):
+        result = replace(many, runs=(replace(run, cases=shown),))
+        (files / f"{title}.html").write_text(render(result), "utf-8")
+        page = visit(title)
+        page.evaluate("document.querySelectorAll('details.cases').forEach(d => { d.open = true; })")
+        page.locator("li.case button.copy").last.wait_for()
+        found = page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('li.case')].map("
+            "e => [e.querySelector('code').textContent, e.textContent.replace(/\\s+/g, '')]))"
+        )
+        assert page.errors == []
+        texts.append({c.example_id: found[c.example_id] for c in later})
+    assert texts[0] == texts[1] and len(texts[0]) == 6

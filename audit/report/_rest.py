@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup
 
 from audit.figures import number, percent
+from audit.report._aligned import AlignedRow
 from audit.report._catalogue import Said, chinese_of, script_words, written
 from audit.report._passages import Piece, Segment, pieces, tongue
 from audit.report._shapes import Block, Casebook, CaseView, ProbeView, Row
@@ -135,6 +136,9 @@ def _case(view: CaseView, sentences: Sentences) -> list[object]:
         *(tongue(c.before), tongue(c.after)),
         _heat(view),
         sentences.place(c.note) if c.note else None,
+        sentences.place(c.reliability) if c.reliability else None,
+        sentences.place(c.reliability_after) if c.reliability_after else None,
+        [view.aligned_left, [_aligned(row) for row in view.aligned]] if view.aligned else None,
     ]
 
 
@@ -146,6 +150,15 @@ def _segment(s: Segment) -> object:
     if s.folded:
         return {"f": s.folded, "c": int(s.changed)}
     return {"t": _packed(s.pieces)} if s.changed else _packed(s.pieces)
+
+
+def _aligned(row: AlignedRow) -> list[object]:
+    """Return both sides of one place (0: no word there), the difference, and whether it changed."""
+    sides = [
+        0 if s is None else [_packed(s.pieces), f"{s.label},{s.shade}"]
+        for s in (row.before, row.after)
+    ]
+    return [*sides, f"{row.difference.label},{row.difference.shade}", int(row.changed)]
 
 
 def _heat(view: CaseView) -> list[object]:

@@ -380,6 +380,43 @@
     });
     return p;
   };
+  var rely = function (place, side) {
+    var p = make("p", "sub rely", both("reliability"));
+    if (side) { add(p, [" (", both(side), ")"]); }
+    add(p, [": ", place === null ? both("not_measured") : sentence(place)]);
+    if (place !== null) { p.classList.add("rely-" + plain(rest.sentences[place][0]).split(":")[0]); }
+    return p;
+  };
+  var aligned = function (packed, name) {
+    var head = function (key, n) {
+      var th = make("th", n ? "n" : "", both(key));
+      th.setAttribute("scope", "col");
+      return th;
+    };
+    var weighed = function (label) {
+      var two = label.split(",");
+      return make("td", "n" + (two[1] ? " " + two[1] : ""), two[0]);
+    };
+    var table = make("table", "aligned", [
+      make("thead", "", make("tr", "", [head("before"), head("weight", 1), head("after"), head("weight", 1), head("gap", 1)])),
+      make("tbody", "", packed[1].map(function (r) {
+        var row = make("tr", r[3] ? "changed" : "");
+        [0, 1].forEach(function (i) {
+          if (r[i] === 0) { add(row, [make("td", "none", both("no_word")), make("td", "n", "\u2013")]); return; }
+          var two = r[i][1].split(",");
+          var said = make("bdi", "", r[3] ? make(i ? "ins" : "del", "", text(r[i][0])) : text(r[i][0]));
+          said.setAttribute("dir", "auto");
+          add(row, [make("td", "w" + (two[1] ? " " + two[1] : ""), said), make("td", "n", two[0])]);
+        });
+        return add(row, weighed(r[2]));
+      }))
+    ]);
+    var box = make("div", "scroll", table);
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", name);
+    box.tabIndex = 0;
+    return packed[0] ? [box, make("p", "sub", [both("alike"), " ", grouped(packed[0])])] : [box];
+  };
   var drawCase = function (d) {
     var li = make("li", "case");
     li.id = d[0];
@@ -405,7 +442,9 @@
         make("dt", "", both("after")), make("dd", "", side(d[9], "ins", d[11]))
       ]));
     } else if (!d[12].length) { add(li, make("p", "text", side(d[8], "span", d[10]))); }
-    if (d[12].length) { add(li, heat(d[12], d[10], d[8].map(function (s) { return s.t === undefined ? s : s.t; }).join(""))); }
+    var sides = d[16] ? ["before", "after"] : d[12].length ? [""] : [];
+    if (d[16]) { sides.forEach(function (s, i) { add(li, rely(d[14 + i], s)); }); add(li, aligned(d[16], plain(d[1]))); }
+    if (d[12].length && !d[16]) { add(li, heat(d[12], d[10], d[8].map(function (s) { return s.t === undefined ? s : s.t; }).join(""))); add(li, rely(d[14], "")); }
     if (d[13] !== null) { add(li, make("p", "note", sentence(d[13]))); }
     return li;
   };
