@@ -15,6 +15,7 @@ from audit.settings import (
     CompareConfig,
     GatesConfig,
     RecipeConfig,
+    ReviewConfig,
     TrainConfig,
     WaiversConfig,
     WatchConfig,
@@ -203,6 +204,8 @@ class AuditConfig:
     """Limits that come from elsewhere."""
     waivers: WaiversConfig = field(default_factory=WaiversConfig)
     """Findings that somebody answers for until a day."""
+    review: ReviewConfig = field(default_factory=ReviewConfig)
+    """Answers of reviewers to an earlier run's questions."""
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
     """The audit that ``no_worse_than`` speaks of."""
     compare: CompareConfig = field(default_factory=CompareConfig)
@@ -316,6 +319,7 @@ def resolve(config: AuditConfig, base: Path) -> AuditConfig:
             for key, spec in config.corpora.items()
         },
         train=replace(config.train, encoder=encoder),
+        review=replace(config.review, file=config.review.file and there(config.review.file)),
         waivers=replace(config.waivers, file=config.waivers.file and there(config.waivers.file)),
         baseline=replace(
             config.baseline, path=config.baseline.path and there(config.baseline.path)
@@ -339,7 +343,7 @@ def schema() -> dict[str, Any]:
     for cls in (
         *(AuditConfig, AuditSection, ModelConfig, CorpusConfig, DecisionConfig, TrainConfig),
         *(ProbeConfig, RecipeConfig, Gate, GatesConfig, WaiversConfig, BaselineConfig),
-        *(CompareConfig, WatchConfig),
+        *(CompareConfig, WatchConfig, ReviewConfig),
     ):
         table = whole if cls is AuditConfig else whole["$defs"][cls.__name__]
         table["description"] = (cls.__doc__ or "").partition("\n")[0]

@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audit import catalogue, corpus, decision, gates, model, store
+from audit import catalogue, corpus, decision, gates, model, review, store
 from audit.bench import Bench, Probe
 from audit.cache import Memory
 from audit.checkpoint import Identity
 from audit.classifier import Classifier, Lazy
-from audit.config import AuditConfig
+from audit.config import AuditConfig, place
 from audit.errors import ConfigError, ResultError, Unsupported
 from audit.journal import Journal
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.shipped import shipped
-from audit.types import Corpus, Decision, Plan, PlannedProbe
+from audit.types import Corpus, Decision, Plan, PlannedProbe, ProbeRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,19 @@ class Prepared:
     read: Mapping[str, str]
     """Corpus to the digest of its texts as they were read: see `as_read`."""
     plan: Plan
+    reviewed: tuple[review.Relabelled, Mapping[str, review.Answer]] | None = None
+    """The audited texts under their reviewed labels, and what reviewers said."""
 
     @property
     def test(self) -> Corpus:
         return self.corpora["test"]
+
+    def told(self, runs: Sequence[ProbeRun], parts: Sequence[Path]) -> tuple[ProbeRun, ...]:
+        """Return the runs with what reviewers said of an earlier run's questions."""
+        if self.reviewed is None:
+            return tuple(runs)
+        labels, said = self.reviewed
+        return review.applied(runs, parts, said, labels, level=self.plan.level)
 
 
 def prepare(
@@ -88,6 +97,11 @@ def prepare(
             )
             for name, spec in config.corpora.items()
         }
+    reviewed = None
+    if config.review.file:
+        said = review.read(place(config.review.file, base))
+        reviewed = review.relabelled(corpora["test"], said), said
+        corpora = {**corpora, "test": reviewed[0].corpus}
     rule = decision.make(
         identity.labels,
         config.decision.favourable,
@@ -145,6 +159,7 @@ def prepare(
         probes=tuple(probes),
         benches=tuple(benches),
         plan=plan,
+        reviewed=reviewed,
     )
 
 

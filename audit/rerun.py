@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from audit import config, corpus, decision, model, planning, store
+from audit import config, corpus, decision, model, planning, review, store
 from audit.checkpoint import Identity
 from audit.errors import AuditError
 from audit.scorer import Scorer
@@ -104,6 +104,13 @@ def _corpora(
         else:
             checks.append(_yes(what, f"{info.texts} texts with the digest in the result."))
             found[info.name] = one
+    if read.review.file and "test" in found:
+        try:
+            answers = review.read(config.place(read.review.file, base))
+            found["test"] = review.relabelled(found["test"], answers).corpus
+        except AuditError as problem:
+            checks.append(_blank("review", f"The reviewers' answers are not to be had: {problem}"))
+            del found["test"]
     return found, checks
 
 

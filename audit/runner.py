@@ -123,7 +123,7 @@ def run(
         result = AuditResult(
             plan=prepared.plan,
             provenance=_provenance(prepared, machine),
-            runs=runs,
+            runs=prepared.told(runs, parts),
             verdicts=(),
             waivers=waived,
             telemetry=Telemetry(

@@ -118,6 +118,17 @@ class WaiversConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewConfig:
+    """The table ``[review]``: what people said of an earlier run's questions."""
+
+    __pydantic_config__: ClassVar[dict[str, object]] = STRICT
+
+    file: str | None = None
+    """Sheet that ``evenhand review`` wrote and people filled in: labels are corrected, and the
+    share of valid changes is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineConfig:
     """The table ``[baseline]``: the audit that ``no_worse_than`` speaks of."""
 

@@ -51,7 +51,7 @@ FLOORS = [
         *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
         *("law", "publication", "renderings", "attest", "signing", "selftest", "verify"),
-        *("flat", "modelcard", "bom", "aiverify", "redact", "pdf"),
+        *("review", "flat", "modelcard", "bom", "aiverify", "redact", "pdf"),
         *(
             "waivers",
             "responses",

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import typer
 
-from audit.cli import _auditing, _explaining, _judging, _rating, _showing, _signing, _watching
+from audit.cli import (
+    _auditing,
+    _explaining,
+    _judging,
+    _rating,
+    _reviewing,
+    _showing,
+    _signing,
+    _watching,
+)
 from audit.errors import AuditError
 
 COULD_NOT_RUN = 2
@@ -35,6 +44,7 @@ for command in (
     _auditing.parity,
     _showing.compare,
     _rating.rate,
+    _reviewing.review,
     _signing.sign,
     _signing.verify,
     _showing.probes,

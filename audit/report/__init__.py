@@ -87,17 +87,22 @@ def render(result: AuditResult) -> str:
     )
 
 
-def page(template: str, **said: object) -> str:
-    """Return another page in the report's style, without a script: nothing to download or run.
+def page(template: str, *, script: str = "", **said: object) -> str:
+    """Return another page in the report's style: nothing to download, and nothing to run but its own
+    script where it has one.
 
     Args:
         template: Name of a template beside the report's.
+        script: Name of the script that it includes.
         said: What it shows; `policy` and the report's macros and filters are there.
     """
     env = _environment()
     style = env.get_template("style.css").render()
     policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'"
+        _policy(env.get_template(script).render(), style)
+        if script
+        else f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; "
+        "form-action 'none'"
     )
     return env.get_template(template).render(policy=policy, statuses=_words_of_statuses(), **said)
 
