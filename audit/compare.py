@@ -240,6 +240,9 @@ def better_of(metric: str) -> Better:
     """Return the direction in which a metric gets better; empty: it has none."""
     if metric.startswith("placebo"):
         return ""
+    if metric in ("exposure_auc", "exposure_tpr", "advantage"):
+        # What a model learnt by heart and shows.
+        return "lower"
     if _NEARER.fullmatch(metric):
         return "nearer_zero"
     if _HIGHER.fullmatch(metric):
