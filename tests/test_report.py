@@ -14,7 +14,7 @@ import report_fixture as fixture
 
 from audit.figures import number, parse, percent
 from audit.report import render
-from audit.report._passages import compare, heat, hidden, pieces, visible
+from audit.report._passages import compare, heat, hidden, pieces, tongue, visible
 from audit.report._plots import axis, plot
 from audit.shipped import shipped
 from audit.types import Estimate, measurement_id
@@ -358,6 +358,27 @@ def test_escapes_are_visible_and_plain_text_is_left_alone():
     for plain in ("naïve café", "他说：\n“她”\t。", "न\u093fर", "🙂", "a\u0301"):
         assert visible(plain) == plain
     assert [p.escaped for p in pieces("\ufeffa")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("The decision is about the applicant and her work.", "en"),
+        ("Die Entscheidung betrifft die Bewerberin.", ""),
+        ("他是护士。", "zh"),
+        ("彼女は看護師です。", "ja"),
+        ("그녀는 간호사입니다.", "ko"),
+        ("", ""),
+        ("12345 !?", ""),
+    ],
+)
+def test_a_text_says_in_which_language_it_is_where_its_letters_tell(text, tag):
+    assert tongue(text) == tag
+
+
+def test_a_sample_is_marked_with_its_language_and_isolated():
+    page = render(fixture.normal())
+    assert re.search(r'<dd><bdi dir="auto" lang="en">', page)
 
 
 def test_heat_carries_sign_and_number_not_colour_alone():

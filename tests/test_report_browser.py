@@ -187,11 +187,19 @@ def test_small_targets_are_large_enough(visit):
     assert small == 0
 
 
-def test_a_page_of_two_thousand_cases_is_usable_at_once(visit, files):
-    (files / "large.html").write_text(render(fixture.large()), "utf-8")
-    page = visit("large")
-    took = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
-    assert took < 10_000, "two seconds on a free machine; five times that on a shared one"
+def test_a_page_of_ten_thousand_numbers_is_usable_at_once(browser, files):
+    """On the clock of the page's own thread: other work on the machine does not count."""
+    (files / "large.html").write_text(render(fixture.large(measurements=10_000)), "utf-8")
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(300_000)
+    tools = context.new_cdp_session(page)
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.goto((files / "large.html").as_uri())
+    page.locator("#tools").wait_for(state="visible")
+    spent = {m["name"]: m["value"] for m in tools.send("Performance.getMetrics")["metrics"]}
+    context.close()
+    assert spent["TaskDuration"] < 2
 
 
 def test_a_hostile_model_name_stays_in_the_title(visit, files):
