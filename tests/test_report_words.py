@@ -8,14 +8,20 @@ import report_fixture as fixture
 from test_report import Page, banned
 
 from audit import catalogue
+from audit.bench import Bench
+from audit.decision import make
+from audit.errors import Unsupported
 from audit.figures import humanise
 from audit.findings import _ADVICE, _OTHER_ADVICE
 from audit.report import render
 from audit.report._catalogue import LANGUAGES, Said, Words, chinese_of, english, say, written
 from audit.report._methods import definition, interval_words
 from audit.report._wording import duration, when
+from audit.resources import Resources
+from audit.scorer import Scorer
 from audit.shipped import shipped
-from audit.types import Absent
+from audit.testing import Lexicon
+from audit.types import Absent, Corpus, Example, Measurement, Skip
 
 FOLDER = shipped("templates") / "messages"
 SLOT = re.compile(r"\{(\w+)\}")
@@ -97,9 +103,9 @@ def test_no_sentence_or_method_says_a_banned_word():
 
 
 def test_no_page_says_a_banned_word_in_chinese():
-    for name, make in fixture.ALL.items():
+    for name, result in fixture.ALL.items():
         if name != "hostile":
-            page = Page(render(make()))
+            page = Page(render(result()))
             quoted = "".join(page.quoted)
             assert [w for w in banned("".join(page.chinese)) if w not in quoted] == [], name
 
@@ -163,3 +169,69 @@ def test_every_number_of_the_fixtures_says_how_it_was_made():
 
 def test_said_is_plain_data():
     assert say("to") == Said("to", {})
+
+
+def test_what_the_shipped_probes_say_is_known_in_both_languages(spoken):
+    """Metrics, units, reasons and methods, as each probe of the catalogue says them when it runs."""
+    unknown = sorted(
+        words for kind, words in spoken if kind == "said" and chinese_of(words) is None
+    )
+    assert unknown == []
+    assert sorted(m for kind, m in spoken if kind == "method" and interval_words(m) is None) == []
+    assert sorted(m for kind, m in spoken if kind == "metric" and definition(*m) is None) == []
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    texts = (
+        "John said she liked it",
+        "Her mother called him",
+        "The woman was wrong",
+        "Nobody read it",
+    )
+    corpus = Corpus(
+        name="test",
+        labels=("negative", "positive"),
+        examples=tuple(
+            Example(
+                id=f"e{i}",
+                text=f"{texts[i % 4]} number {i}",
+                label=("negative", "positive")[(i // 2) % 2],
+                groups={"sex": "female" if i % 2 else "male"} if i % 7 else {},
+            )
+            for i in range(48)
+        ),
+        sha256="fixed",
+    )
+    found = set()
+    small = {
+        "attack": {"max_queries": 40, "texts": 4, "min_n": 2},
+        "templates": {"suite": "hiring"},
+    }
+    for name in catalogue.names():
+        scorer = Scorer(Lexicon(good=2.0, she=1.0, john=-1.0))
+        bench = Bench(
+            probe=name,
+            corpus=corpus,
+            corpora={"test": corpus},
+            scorer=scorer,
+            decision=make(scorer.labels, ("positive",)),
+            resources=Resources(),
+            seed=3,
+        )
+        try:
+            facts = list(catalogue.make(name, small.get(name)).run(bench))
+        except Unsupported:
+            continue
+        for fact in facts:
+            if isinstance(fact, Skip):
+                found.add(("said", fact.reason))
+            elif isinstance(fact, Measurement):
+                found.add(("metric", (name, fact.metric)))
+                found |= {("said", humanise(fact.metric)), ("said", fact.unit)}
+                found |= {("said", s.reason) for s in fact.left_out}
+                if isinstance(fact.value, Absent):
+                    found.add(("said", fact.value.reason))
+                else:
+                    found.add(("method", fact.value.method))
+    return found
