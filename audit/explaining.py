@@ -161,13 +161,20 @@ def view(e: Explanation) -> View:
     )
 
 
-def as_page(found: Sequence[Explanation], model_name: str) -> str:
-    """Return explanations as one page with nothing to download and no script."""
+def as_page(found: Sequence[Explanation], model_name: str, language: str = "en") -> str:
+    """Return explanations as one page with nothing to download and no script.
+
+    Args:
+        found: One explanation or more; two are also set side by side.
+        model_name: Title.
+        language: ``en`` or ``zh``.
+    """
     rows, left = report.aligned_rows(beside(*found) if len(found) == 2 else (), most=60)
     return report.page(
         "explain.html.j2",
         views=[view(e) for e in found],
         model=model_name,
+        language=language,
         beside=rows,
         beside_left=left,
     )

@@ -109,7 +109,7 @@ FLOORS = [
         *("budgeted", "reading", "progress", "prospects"),
         *("watch", "watching", "monitors"),
     },
-    {"cli", "commands", "pytest_plugin", "console", "showing", "explaining", "demo"},
+    {"cli", "commands", "pytest_plugin", "console", "showing", "explaining", "web", "demo"},
 ]
 PROBES = 4
 FILES = sorted([*ROOT.glob("audit/**/*.py"), *ROOT.glob("probes/*.py")])

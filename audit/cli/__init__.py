@@ -10,6 +10,7 @@ import typer
 from audit.cli import (
     _auditing,
     _explaining,
+    _inspecting,
     _judging,
     _rating,
     _reviewing,
@@ -39,6 +40,7 @@ for command in (
     _watching.watch,
     _showing.report,
     _explaining.explain,
+    _inspecting.inspect,
     _auditing.train,
     _auditing.retrain,
     _auditing.parity,

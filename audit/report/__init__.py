@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ __all__ = [
     "page",
     "plot",
     "render",
+    "streamed",
     "uncompared",
 ]
 
@@ -87,15 +89,23 @@ def render(result: AuditResult) -> str:
     )
 
 
-def page(template: str, *, script: str = "", **said: object) -> str:
+def page(template: str, *, script: str = "", live: bool = False, **said: object) -> str:
     """Return another page in the report's style: nothing to download, and nothing to run but its own
     script where it has one.
 
     Args:
         template: Name of a template beside the report's.
         script: Name of the script that it includes.
+        live: It may speak to the server it came from, and to no other.
         said: What it shows; `policy` and the report's macros and filters are there.
     """
+    return "".join(streamed(template, script=script, live=live, **said))
+
+
+def streamed(
+    template: str, *, script: str = "", live: bool = False, **said: object
+) -> Iterator[str]:
+    """Return the same page in pieces, each made when it is asked for."""
     env = _environment()
     style = env.get_template("style.css").render()
     policy = (
@@ -104,7 +114,9 @@ def page(template: str, *, script: str = "", **said: object) -> str:
         else f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; "
         "form-action 'none'"
     )
-    return env.get_template(template).render(policy=policy, statuses=_words_of_statuses(), **said)
+    if live:
+        policy = policy.replace("form-action 'none'", "form-action 'self'; connect-src 'self'")
+    return env.get_template(template).generate(policy=policy, statuses=_words_of_statuses(), **said)
 
 
 def _words_of_statuses() -> dict[str, str]:
@@ -127,6 +139,14 @@ def _attribute(name: str, key: str, /, **args: object) -> Markup:
 def _brief(text: str) -> str:
     """Cut a digest to what a reader compares; a name stays whole."""
     return text[:16] if re.fullmatch("[0-9a-f]{40,}", text) else text
+
+
+def _option(key: str) -> Markup:
+    """Return the end of an option's tag and its words; a script puts the Chinese ones there."""
+    from markupsafe import Markup
+
+    english, chinese = (words.written(name, say(key)) for name in ("en", "zh"))
+    return Markup('data-zt="{}">{}').format(chinese, english)
 
 
 def _tongue(text: str) -> Markup:
@@ -184,6 +204,7 @@ def _environment() -> Environment:
     }
     env.globals |= {
         "attr": _attribute,
+        "option": _option,
         "en": lambda key: words.written("en", say(key)),
         "say": say,
         "say_term": Term,
