@@ -7,6 +7,7 @@ CATALOGUE = {
     "dialect": "probes.dialect:Dialect",
     "calibration": "probes.calibration:Calibration",
     "elsewhere": "probes.elsewhere:Elsewhere",
+    "certificate": "probes.certificate:Certificate",
     "group_rates": "probes.group_rates:GroupRates",
     "impact_ratio": "probes.impact_ratio:ImpactRatio",
     "membership": "probes.membership:Membership",

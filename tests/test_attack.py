@@ -38,6 +38,8 @@ TEXTS = (
     "I'd never trust @someone who sells watches at http://example.com for 5 dollars",
     "Good good good good",
     "Children played football near the river until the rain began to fall heavily",
+    "She said that she would never come back to this terrible place",
+    "Nobody in the village had ever seen such a large and friendly dog",
 )
 SHOWN = {
     "success": "SuccessfulAttackResult",
@@ -152,6 +154,7 @@ def test_lockstep_gives_textattacks_outcome_text_and_queries(ta, bert, name, bud
     truths = decide(make(bert.labels, bert.labels[:1]), Scorer(bert)(TEXTS)).label.tolist()
     # One wrong label, so that one text is skipped, and searches that end while others go on.
     truths[2] = 1 - truths[2]
+    assert len(TEXTS) == 10
     plain = one_by_one(ta, name, TEXTS, truths, Scorer(bert), budget)
     assert len({kind for kind, _, _ in plain}) >= 2
     for width in (1, 3, 32):
@@ -170,18 +173,18 @@ def test_without_its_own_dice_a_search_would_go_another_way(ta, bert):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["deepwordbug", "pwws"])
-def test_fifty_real_texts_give_textattacks_outcome_text_and_queries(ta, name, tmp_path, capsys):
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", ["deepwordbug", "pwws", "textfooler", "pruthi"])
+def test_a_hundred_real_texts_give_textattacks_outcome_text_and_queries(ta, name, tmp_path, capsys):
     """With the packaged encoder. Only a tie within float noise could tell the two apart."""
     from benchmarks.heads.make import assemble
 
     needs_wordnet(name)
-    rows = realdata.rows("edos", "test.jsonl")[:25], realdata.rows("davidson", "test.jsonl")[:25]
+    rows = realdata.rows("edos", "test.jsonl")[:50], realdata.rows("davidson", "test.jsonl")[:50]
     texts = [row["text"] for some in rows for row in some]
     classifier = load(assemble(tmp_path / "head"))
     truths = decide(make(classifier.labels, classifier.labels[:1]), Scorer(classifier)(texts)).label
-    truths = [row["label"] for row in rows[0]] + truths[25:].tolist()
+    truths = [row["label"] for row in rows[0]] + truths[50:].tolist()
     plain = one_by_one(ta, name, texts, truths, Scorer(classifier))
     ours = told(in_lockstep(name, texts, truths, Scorer(classifier)))
     same = sum(a == b for a, b in zip(plain, ours, strict=True))

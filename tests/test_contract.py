@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 # Settings that keep a probe small enough to run over and over.
 PARAMS = {
     "attack": {"max_queries": 60, "texts": 6, "min_n": 2},
+    "certificate": {"texts": 6, "samples": 12, "votes": 4, "confidence": 0.9},
     "reliance": {"texts": 8},
     "templates": {"corpus": "test", "identity": ["sex"]},
 }
