@@ -19,6 +19,8 @@ class Synonyms:
     """The graph, walked where it is asked about. NLTK must have been shown WordNet."""
 
     table: Neighbours
+    fixed: frozenset[str] = frozenset()
+    """Words that are never substituted: function words stand near each other and mean another."""
     nearest: int = 4
     """Links a word can have at most."""
     least: float = 0.5
@@ -37,6 +39,7 @@ class Synonyms:
                 other
                 for other in self._near(word)
                 if other not in against
+                and not {word, other} & self.fixed
                 and word not in opposites(other)
                 and word in self._near(other)
             )

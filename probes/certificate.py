@@ -59,7 +59,7 @@ class Certificate:
     words: int | None = None
     """Words an adversary may substitute; None: every word that has synonyms."""
     nearest: int = 4
-    """Synonyms of a word at most."""
+    """Synonyms of a word at most; function words have none."""
     least: float = 0.5
     """Least cosine of two synonyms in the packaged encoder's space."""
     confidence: float = 0.99
@@ -90,8 +90,12 @@ class Certificate:
     def run(self, bench: Bench) -> Iterator[Fact]:
         self._check(bench)
         foreign.show_wordnet(bench.resources)
+        listed = bench.resources.stopwords() / "corpora" / "stopwords" / "english"
         synonyms = Synonyms(
-            table=neighbours(bench.resources.encoder()), nearest=self.nearest, least=self.least
+            table=neighbours(bench.resources.encoder()),
+            fixed=frozenset(listed.read_text("utf-8").split()),
+            nearest=self.nearest,
+            least=self.least,
         )
         some = [bench.corpus.examples[i] for i in self._drawn(bench)]
         # Where nothing can be substituted there is nothing to certify.

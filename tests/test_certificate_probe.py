@@ -30,7 +30,9 @@ def synonyms():
     if Resources().wordnet_source() is None:
         pytest.skip("WordNet is not on this machine")
     foreign.show_wordnet(Resources())
-    return Synonyms(table=neighbours(Resources().encoder()))
+    return Synonyms(
+        table=neighbours(Resources().encoder()), fixed=frozenset({"the", "was", "a", "of", "and"})
+    )
 
 
 def on(classifier, labels=None, texts=TEXTS, **settings):
@@ -67,11 +69,12 @@ def test_synonyms_go_both_ways_and_are_no_opposites(synonyms):
     assert not {"bad", "poor"} & set(synonyms.of("good"))
     assert synonyms.of("zzyzx") == () and synonyms.around("zzyzx") == ("zzyzx",)
     assert synonyms.overlap("zzyzx") == 1.0
+    assert synonyms.of("was") == () and "was" not in synonyms.around("were")
 
 
 def test_the_overlap_is_the_least_over_the_substitutions(synonyms):
     tight = Synonyms(table=synonyms.table, most=3)
-    for word in ("terrible", "women", "was", "great"):
+    for word in ("terrible", "women", "great"):
         mine = set(tight.around(word))
         assert word in mine and len(mine) <= 3
         said = [
@@ -90,20 +93,14 @@ def test_a_model_that_reads_no_word_with_a_synonym_is_certified_everywhere(synon
     assert "shipped" in found["shipped_accuracy"].unit
 
 
-def test_a_model_that_hangs_on_one_word_of_a_group_is_not_certified_there(synonyms):
-    # Two of some five words that stand for each other: the vote over them is close, and against
-    # what the model itself says.
+def test_a_model_that_hangs_on_half_the_words_of_a_group_is_not_certified_there(synonyms):
+    group = synonyms.around("terrible")
+    half = dict.fromkeys(group[: len(group) // 2], 3.0)
     found, cases = measured(
-        *on(
-            Lexicon(terrible=3.0, horrible=3.0, the=-1.0),
-            ["positive"] + ["negative"] * 3,
-            samples=30,
-        )
+        *on(Lexicon(qqq=-1.0, **half), texts=("the terrible qqq", "the qqq vote"), samples=30)
     )
-    assert found["certified_share"].value.value < 1
-    assert found["vote_agreement"].value.value < 1
-    assert found["shipped_accuracy"].value.value > found["smoothed_accuracy"].value.value
-    assert "e0" in cases.example_id
+    assert (found["certified_share"].value.value, found["certified_share"].value.n) == (0.5, 2)
+    assert cases.example_id == ["e0"] and "not certified" in cases.note[0]
 
 
 def test_what_is_certified_no_substitution_turns(synonyms):
@@ -122,8 +119,8 @@ def test_what_is_certified_no_substitution_turns(synonyms):
         some = [" ".join(str(rng.choice(synonyms.around(w))) for w in text) for _ in range(200)]
         return _majority(bench.decide(bench.scorer(some)).label.tolist())
 
-    assert len(list(itertools.product(*choices))) > 100
-    every = list(itertools.product(*choices))[::7][:120]
+    assert len(list(itertools.product(*choices))) > 50
+    every = list(itertools.product(*choices))[::5][:25]
     assert found["certified_share"].value.value == 1.0
     assert found["vote_agreement"].value.value == 0.0
     assert {vote(text) for text in every} == {vote(words)}
