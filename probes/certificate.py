@@ -185,7 +185,7 @@ class Certificate:
                 id=bench.id(metric),
                 metric=metric,
                 where={},
-                value=_share(hits, [drawn[i].cluster for i in at], bench.level),
+                value=_share(hits, [drawn[i].cluster for i in at.tolist()], bench.level),
                 unit=f"share of texts, {whose} classifier",
                 eligible=n,
                 left_out=tuple(Skip(reason=r, count=c) for r, c in left.items() if c),
