@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test setup lint clean
+.PHONY: demo test branches setup lint clean
 
 demo: setup
 	$(BIN)/evenhand demo
@@ -12,6 +12,14 @@ demo: setup
 # One torch thread in each of the workers: more would fight over the cores.
 test: setup
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Which branches of the statistics no test enters; ends with an error unless there are none.
+STATISTICS = $(addprefix tests/test_,$(addsuffix .py,anchors edges stats gates gate_table vectors traps \
+	proportions ranking calibrating sequential group_rates labels exploratory printed_effects resampling \
+	power_of_claims impact_ratio small_print))
+branches: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q -o addopts= -m "not slow" $(STATISTICS)
+	$(BIN)/python -m coverage report
 
 lint: setup
 	$(BIN)/ruff check .
