@@ -1,7 +1,9 @@
 """The catalogues: the same keys and slots in every language, nothing said that must not be said."""
 
+import ast
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import report_fixture as fixture
@@ -53,8 +55,6 @@ def test_every_language_has_the_same_keys_with_the_same_slots():
 
 
 def test_every_key_that_is_used_is_there():
-    from pathlib import Path
-
     code = "".join(
         p.read_text("utf-8") for p in Path(render.__code__.co_filename).parent.glob("*.py")
     )
@@ -235,3 +235,21 @@ def spoken():
                 else:
                     found.add(("method", fact.value.method))
     return found
+
+
+def test_every_reason_in_the_code_has_its_chinese():
+    """Reasons without a slot, wherever a number is refused or a text left out."""
+    said = set()
+    for folder in ("audit", "probes"):
+        for path in Path(render.__code__.co_filename).parents[2].joinpath(folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
+                    "Absent",
+                    "Skip",
+                ):
+                    said |= {
+                        k.value.value
+                        for k in node.keywords
+                        if k.arg == "reason" and isinstance(k.value, ast.Constant)
+                    }
+    assert len(said) > 80 and sorted(s for s in said if chinese_of(s) is None) == []
