@@ -6,7 +6,7 @@ agree, and the rest is precedence, written from the documentation and not from t
 
 from dataclasses import replace
 from datetime import date
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +16,7 @@ from report_fixture import corpus_info, provenance
 from audit import judging, stats
 from audit.exports import export_of
 from audit.gates import exit_code, expand, judge
+from audit.intervals import looked_at
 from audit.types import (
     Absent,
     AuditResult,
@@ -234,6 +235,28 @@ def test_a_wider_interval_never_turns_undecided_into_pass(values, times, data):
         assert after[at].status != "pass"
     if before[at].status == "inconclusive":
         assert after[at].status == "inconclusive"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(30, 2000)), min_size=1, max_size=4),
+    st.integers(2, 12),
+    st.data(),
+)
+def test_looking_earlier_or_at_all_never_turns_undecided_into_pass(values, looks, data):
+    """The same numbers, once looked at when all was read and once at an earlier look of several."""
+    last = [looked_at(stats.share(round(p * n), n), looks, looks, n) for p, n in values]
+    look = data.draw(st.integers(1, looks - 1))
+    early = [looked_at(stats.share(round(p * n), n), look, looks, n) for p, n in values]
+    alone = [stats.share(round(p * n), n) for p, n in values]
+    claims, _ = claims_on(alone)
+    said = [
+        [v.status for v in judge(claims, [claims_on(some)[1]])] for some in (alone, last, early)
+    ]
+    for one, other in pairwise(said):
+        for status, wider in zip(one, other, strict=True):
+            assert wider != "pass" or status == "pass"
+            assert wider != "fail" or status == "fail"
 
 
 @settings(max_examples=300, deadline=None)
