@@ -31,8 +31,10 @@ def audited(examples: Sequence[Example], folder: Path) -> Audited:
 
     Args:
         examples: The audited texts: an audit's folder holds their scores, not their words.
-        folder: Of the audit.
+        folder: Of the audit, or of a retrain, whose first audit is then meant.
     """
+    if not (folder / store.UNITS).exists() and (folder / "before" / store.UNITS).exists():
+        folder = folder / "before"
     try:
         units = store.read_table(folder, store.UNITS)
         cases = store.read_table(folder, store.CASES)
