@@ -105,12 +105,14 @@ def marked(
     cells: Sequence[str],
     tokenizer: Any,
     limit: int,
+    groups: Sequence[str] = (),
 ) -> None:
     """Write into `rows`, in place, what `objective` says of each text.
 
-    Keys are ``weight``, ``cell`` (index into `cells`, -1 where unknown) and ``twin`` (a row without
-    label), each only where the objective speaks of it.
+    Keys are ``weight``, ``cell`` (index into `cells`, -1 where unknown), ``group`` (the same into
+    `groups`) and ``twin`` (a row without label), each only where the objective speaks of it.
     """
+    where = {name: i for i, name in enumerate(groups)}
     number = {name: i for i, name in enumerate(cells)}
     told = [e for e in examples if e.id in objective.twins]
     others = []
@@ -125,12 +127,14 @@ def marked(
             row["weight"] = objective.weights.get(example.id, 1.0)
         if cells:
             row["cell"] = number.get(objective.cells.get(example.id, ""), -1)
+        if objective.parity is not None:
+            row["group"] = where.get(objective.parity.groups.get(example.id, ""), -1)
         if example.id in twins:
             row["twin"] = twins[example.id]
 
 
 def padded_with_marks(batch: Sequence[Mapping[str, Any]], pad: int, head: Head) -> dict[str, Any]:
-    """Return `padded` with ``weights``, ``cells`` and ``twins`` where rows are marked so.
+    """Return `padded` with ``weights``, ``cells``, ``groups``, ``twins`` where rows are marked so.
 
     ``twins`` is a batch of its own; its ``of`` numbers the rows whose counterfactuals they are.
     """
@@ -141,6 +145,8 @@ def padded_with_marks(batch: Sequence[Mapping[str, Any]], pad: int, head: Head) 
         made["weights"] = torch.tensor([row["weight"] for row in batch], dtype=torch.float32)
     if "cell" in batch[0]:
         made["cells"] = torch.tensor([row["cell"] for row in batch])
+    if "group" in batch[0]:
+        made["groups"] = torch.tensor([row["group"] for row in batch])
     whose = [i for i, row in enumerate(batch) if "twin" in row]
     if whose:
         twins = padded([batch[i]["twin"] for i in whose], pad, "single")

@@ -163,6 +163,21 @@ _CARDS = (
         copies=False,
     ),
     Card(
+        name="parity_penalty",
+        what="training pays for groups whose mean favourable scores differ",
+        source="Beutel et al. (2019), arXiv:1901.04562",
+        numbers={"strength": (1.0, 0.0, 1000.0)},
+        strings={"group": "", "rate": "selection_rate"},
+        copies=False,
+    ),
+    Card(
+        name="group_thresholds",
+        what="reckoned beside the audit: a threshold of its own for each group",
+        source="Hardt, Price & Srebro (2016), arXiv:1610.02413; fairlearn's ThresholdOptimizer",
+        strings={"group": "", "rate": "selection_rate"},
+        copies=False,
+    ),
+    Card(
         name="threshold",
         what="after the training, one threshold for all by which groups are decided more alike",
         source="Corbett-Davies et al. (2017), arXiv:1701.08230",

@@ -38,6 +38,7 @@ from audit.types import Example, Floats, Head
 Progress = Callable[[int, int, str], None]
 """Called with optimiser steps done, steps in all, and a few words on how it goes."""
 
+_MARKS = ("weights", "cells", "groups", "twins")
 _DONE = "written.mark"
 _STATE = "objective.json"
 RISEN = 1.2
@@ -173,7 +174,15 @@ def _fit(
         if settings.class_weights == "balanced":
             for name, weight in label_weights(train).items():
                 weights[name] = weights.get(name, 1.0) * weight
-        marked(rows, train, replace(objective, weights=weights), own.cells, tokenizer, limit)
+        marked(
+            rows,
+            train,
+            replace(objective, weights=weights),
+            own.cells,
+            tokenizer,
+            limit,
+            own.groups,
+        )
     dev_truth = truth(dev, labels, head)
     dev_rows, _ = rows_of(tokenizer, dev, dev_truth, head, limit)
     # Sorted once here instead of grouped by the Trainer, whose predictions would come reordered.
@@ -285,7 +294,7 @@ def _loss(settings: TrainConfig, objective: Objective, head: Head) -> Loss | Non
 
 
 def _step_loss(own: Loss, model: Any, inputs: Any) -> Any:
-    marks = {name: inputs.pop(name) for name in ("weights", "cells", "twins") if name in inputs}
+    marks = {name: inputs.pop(name) for name in _MARKS if name in inputs}
     labels = inputs.pop("labels")
     logits = model(**inputs).logits
     twins = marks.pop("twins", None)

@@ -7,9 +7,11 @@ from audit.augment import Vectors, admitting
 from audit.checkpoint import digest_of
 from audit.copiers import card, number, parts, string, swapper
 from audit.crafted import attacked
+from audit.decision import truly_favourable
 from audit.errors import ConfigError, did_you_mean
+from audit.groupthresholds import AT_DECISION
 from audit.leaks import TestTexts
-from audit.objective import Attacking, Objective, balanced, cells_of
+from audit.objective import Attacking, Objective, Parity, balanced, cells_of, groups_of
 from audit.settings import RecipeConfig
 from audit.thresholds import RATES, STATEMENT, Chosen, choose
 from audit.types import Corpus, Decision, Example, Floats, Text
@@ -24,7 +26,7 @@ MEMBERSHIP = (
 
 
 def objective_of(
-    recipes: Sequence[RecipeConfig], train: Corpus, test: Corpus, *, seed: int
+    recipes: Sequence[RecipeConfig], train: Corpus, test: Corpus, rule: Decision, *, seed: int
 ) -> tuple[Objective, tuple[tuple[str, str], ...]]:
     """Return what the recipes ask of the training, and the counterfactuals that were kept out.
 
@@ -32,6 +34,7 @@ def objective_of(
         recipes: Those of a retrain; those that add texts are passed over.
         train: The texts that are trained on, copies included.
         test: The audited texts: a counterfactual that equals or nearly equals one is stopped.
+        rule: The decision of the audit.
         seed: Draws which groups are exchanged.
 
     Raises:
@@ -54,7 +57,35 @@ def objective_of(
     if (one := asked.get("logit_pairing")) is not None:
         twins = _twins(train.examples, parts(one), test, seed, stopped)
         made = replace(made, twins=twins, strength=number(one, "strength"))
+    if (one := asked.get("parity_penalty")) is not None:
+        made = replace(made, parity=_parity(one, train, rule))
     return made, tuple(stopped)
+
+
+def _parity(one: RecipeConfig, train: Corpus, rule: Decision) -> Parity:
+    wanted = {"true_positive_rate": True, "false_positive_rate": False}.get(rate_of(one))
+    groups = groups_of(
+        train.examples,
+        string(one, "group"),
+        lambda e: wanted is None or truly_favourable(rule, e) is wanted,
+    )
+    # The model to be trained has the labels of its training texts, in their order.
+    favourable = tuple(i for i, name in enumerate(train.labels) if name in rule.favourable)
+    return Parity(groups=groups, favourable=favourable, strength=number(one, "strength"))
+
+
+def rate_of(recipe: RecipeConfig) -> str:
+    """Return the rate that a recipe brings together.
+
+    Raises:
+        ConfigError: If it is none of `audit.thresholds.RATES`.
+    """
+    rate = string(recipe, "rate")
+    if rate not in RATES:
+        raise ConfigError(
+            f"The recipe {recipe.name} knows no rate {rate!r}.", hint=did_you_mean(rate, RATES)
+        )
+    return rate
 
 
 def attacking_of(
@@ -98,10 +129,10 @@ def attacking_of(
 
 def statements(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:
     """Return what a reader should know about groups under these recipes."""
-    said = [
-        MEMBERSHIP.format(name=r.name) for r in recipes if r.name in ("group_weights", "group_dro")
-    ]
-    return (*said, *(STATEMENT for r in recipes if r.name == "threshold"))
+    grouped = ("group_weights", "group_dro", "parity_penalty")
+    said = [MEMBERSHIP.format(name=r.name) for r in recipes if r.name in grouped]
+    after = {"threshold": STATEMENT, "group_thresholds": AT_DECISION}
+    return (*said, *(after[r.name] for r in recipes if r.name in after))
 
 
 def threshold_of(
@@ -121,11 +152,7 @@ def threshold_of(
     """
     for one in recipes:
         if one.name == "threshold":
-            rate = string(one, "rate")
-            if rate not in RATES:
-                raise ConfigError(
-                    f"The recipe threshold knows no rate {rate!r}.", hint=did_you_mean(rate, RATES)
-                )
+            rate = rate_of(one)
             some = [e for e in dev.examples if e.label is not None]
             return choose(
                 rule,

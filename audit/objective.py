@@ -49,6 +49,18 @@ class Attacking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """A penalty on groups whose mean favourable score differs."""
+
+    groups: Mapping[str, str]
+    """Text id to its group; texts that are not named do not count."""
+    favourable: tuple[int, ...]
+    """Positions of the favourable labels."""
+    strength: float = 1.0
+    """Weight of the penalty beside the loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """Mitigation inside the training; empty: the plain mean loss."""
 
@@ -63,11 +75,12 @@ class Objective:
     step: float = 0.01
     """How fast group DRO turns to the cell that is worst, more than 0."""
     attacking: Attacking | None = None
+    parity: "Parity | None" = None
 
     @property
     def is_plain(self) -> bool:
         """The loss of each text is the plain one, whatever the texts are."""
-        return not (self.weights or self.twins or self.cells)
+        return not (self.weights or self.twins or self.cells or self.parity)
 
     def plain(self) -> dict[str, Any]:
         """Return what decides a model, for the record of a training: digests, not texts."""
@@ -82,6 +95,13 @@ class Objective:
             said |= {"cells_sha256": _digest(self.cells), "step": self.step}
         if self.attacking is not None:
             said["attacking"] = self.attacking.plain()
+        if self.parity is not None:
+            said["parity"] = {
+                "groups": dict(sorted(Counter(self.parity.groups.values()).items())),
+                "sha256": _digest(self.parity.groups),
+                "favourable": list(self.parity.favourable),
+                "strength": self.parity.strength,
+            }
         return said
 
 
@@ -105,6 +125,24 @@ def cells_of(examples: Sequence[Example], attribute: str) -> dict[str, str]:
     if any(isinstance(e.label, tuple) for e in known):
         raise ConfigError("Cells of group and label need one label for each text.")
     return {e.id: f"{e.groups[attribute]}/{e.label}" for e in known}
+
+
+def groups_of(
+    examples: Sequence[Example], attribute: str, counts: Callable[[Example], bool]
+) -> dict[str, str]:
+    """Return text id to group, for texts whose group is known and that count.
+
+    Raises:
+        ConfigError: If fewer than two groups are left.
+    """
+    found = {e.id: e.groups[attribute] for e in examples if e.groups.get(attribute) and counts(e)}
+    if len(set(found.values())) < 2:
+        raise ConfigError(
+            f"The training texts that count have {len(set(found.values()))} known groups of "
+            f"{attribute!r}; two are needed.",
+            hint=f"Name its column under [corpora.train]: groups = {{{attribute} = COLUMN}}.",
+        )
+    return found
 
 
 def balanced(cells: Mapping[str, str]) -> dict[str, float]:
@@ -137,13 +175,17 @@ class Loss:
     Source:
         Garg et al. (2019), counterfactual logit pairing, arXiv:1809.10610, section 4.3: the mean
         absolute difference of the logits. Sagawa et al. (2020), group DRO, arXiv:1911.08731,
-        algorithm 1, with the cells of a batch in place of one drawn cell.
+        algorithm 1, with the cells of a batch in place of one drawn cell. Beutel et al. (2019),
+        'Putting fairness principles into practice', arXiv:1901.04562, for a penalty on what a batch
+        shows of the gap between groups; here of any number of groups.
     """
 
     def __init__(self, objective: Objective, settings: TrainConfig, head: Head) -> None:
         self._strength, self._step = objective.strength, objective.step
         self._smoothing, self._head = settings.label_smoothing, head
         self.cells = tuple(sorted(set(objective.cells.values())))
+        self._parity = objective.parity
+        self.groups = tuple(sorted(set(self._parity.groups.values()))) if self._parity else ()
         self.shares = [1 / len(self.cells)] * len(self.cells) if self.cells else []
         """Weight of each of `cells`; they sum to 1."""
 
@@ -155,6 +197,7 @@ class Loss:
         weights: "torch.Tensor | None" = None,
         cells: "torch.Tensor | None" = None,
         twins: "tuple[torch.Tensor, torch.Tensor] | None" = None,
+        groups: "torch.Tensor | None" = None,
     ) -> "torch.Tensor":
         """Return the loss of a batch.
 
@@ -164,6 +207,8 @@ class Loss:
             weights: Shape ``(n,)``.
             cells: Shape ``(n,)``: index of each text's cell, -1 where unknown.
             twins: Logits of texts and of their counterfactuals, each of shape ``(m, k)``.
+            groups: Shape ``(n,)``: index of each text's group in `groups`, -1 where it counts in
+                none.
         """
         each = self._each(logits.float(), labels)
         if weights is not None:
@@ -173,7 +218,29 @@ class Loss:
             # Over the batch, not over the pairs in it: a batch with one pair is not all about it.
             apart = (twins[0].float() - twins[1].float()).abs().mean(dim=1)
             loss = loss + self._strength * apart.sum() / len(logits)
+        if groups is not None and self._parity is not None:
+            loss = loss + self._parity.strength * self._apart(logits.float(), groups)
         return loss
+
+    def _apart(self, logits: "torch.Tensor", groups: "torch.Tensor") -> "torch.Tensor":
+        """Return how far the groups' mean favourable scores lie from their common mean, in [0, 1].
+
+        Each group of the batch counts by its texts there; a batch with one group says nothing.
+        """
+        import torch
+
+        assert self._parity is not None
+        if self._head == "single":
+            scores = logits.softmax(dim=1)[:, list(self._parity.favourable)].sum(dim=1)
+        else:
+            scores = logits.sigmoid()[:, list(self._parity.favourable)].amax(dim=1)
+        known = groups >= 0
+        here = [g for g in range(len(self.groups)) if bool((groups == g).any())]
+        if len(here) < 2:
+            return scores.sum() * 0
+        common = scores[known].mean()
+        away = [(groups == g).sum() * (scores[groups == g].mean() - common).abs() for g in here]
+        return torch.stack(away).sum() / known.sum()
 
     def _each(self, logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
         from torch.nn import functional

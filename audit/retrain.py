@@ -4,15 +4,26 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from audit import augment, compare, crafted, mitigation, model, runner, thresholds, training
+from audit import (
+    augment,
+    compare,
+    crafted,
+    groupthresholds,
+    mitigation,
+    model,
+    runner,
+    thresholds,
+    training,
+)
 from audit.borders import write_json
 from audit.cache import DiskCache
 from audit.classifier import Lazy
 from audit.config import AuditConfig
-from audit.copiers import CARDS
+from audit.copiers import CARDS, string
 from audit.corpus import load
 from audit.errors import ConfigError
 from audit.files import locked, write_text
@@ -98,7 +109,11 @@ def retrain(
             vectors=vectors,
         )
         objective, kept_out = mitigation.objective_of(
-            config.recipe, made.corpus, corpora["test"], seed=config.audit.seed
+            config.recipe,
+            made.corpus,
+            corpora["test"],
+            before.plan.decision,
+            seed=config.audit.seed,
         )
         attacking = mitigation.attacking_of(
             config.recipe,
@@ -126,17 +141,18 @@ def retrain(
                 "Nothing that a recipe answers failed or was undecided: the texts are as they "
                 "were, so the comparison shows what training again does by itself."
             )
-        comparisons = []
+        comparisons, reckoned = [], []
         first = config.train.seed
         for seed in range(first, first + config.train.seeds):
-            _again(
-                config, out, base, seed, made.corpus, dev, objective, before.plan.decision, display
-            )
+            rule = before.plan.decision
+            _again(config, out, base, seed, made.corpus, dev, objective, rule, display)
+            reckoned += _by_group(config, out, base, seed, dev, corpora["test"], rule, display)
             comparisons.append(compare.compare_folders(out / "before", out / f"after-{seed}"))
             write_text(out / f"comparison-{seed}.json", write_json(comparisons[-1]) + "\n")
         words = (
             *comparisons[0].words,
             *compare.over_seeds(comparisons),
+            *reckoned,
             *mitigation.statements(config.recipe),
         )
         comparison = replace(
@@ -199,6 +215,39 @@ def _moved(
     if chosen.threshold is None:
         return config
     return replace(config, decision=replace(config.decision, threshold=chosen.threshold))
+
+
+def _by_group(
+    config: AuditConfig,
+    out: Path,
+    base: Path,
+    seed: int,
+    dev: Corpus,
+    test: Corpus,
+    rule: Decision,
+    display: Display,
+) -> list[str]:
+    """Reckon what thresholds by group would bring, where a recipe asks for it, and say it."""
+    found = []
+    for one in config.recipe:
+        if one.name != "group_thresholds":
+            continue
+        spec = replace(config.model, path=str((out / f"train-{seed}").resolve()), labels={})
+        identity = model.identify(spec, base)
+        scorer = Scorer(Lazy(identity, partial(model.load, spec, identity, base)))
+        told = groupthresholds.reckon(
+            replace(rule, labels=identity.labels),
+            (scorer([e.input for e in dev.examples]), dev.examples),
+            (scorer([e.input for e in test.examples]), test.examples),
+            string(one, "group"),
+            rate=mitigation.rate_of(one),
+            seed=config.audit.seed,
+            level=config.audit.level,
+        )
+        write_text(out / f"group-thresholds-{seed}.json", write_json(told) + "\n")
+        found.append(f"Seed {seed}: {groupthresholds.said(told)}")
+        display.say(found[-1])
+    return found
 
 
 def _crafted(

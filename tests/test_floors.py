@@ -90,6 +90,7 @@ FLOORS = [
             "hardening",
             "mitigation",
             "thresholds",
+            "groupthresholds",
             "standing",
             "several",
             "augment",

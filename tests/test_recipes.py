@@ -155,7 +155,7 @@ def test_a_share_beside_proportional_is_the_most(tmp_path, corpus, said, share):
 
 def test_pairs_are_made_by_the_rules_of_the_swap_and_no_test_text_is_one():
     train = texts("she asked her brother", "the weather was cold", "his mother called him")
-    made, stopped = mitigation.objective_of((recipe("logit_pairing"),), train, TEST, seed=0)
+    made, stopped = mitigation.objective_of((recipe("logit_pairing"),), train, TEST, RULE, seed=0)
     assert made.twins == {"t2": "her father called her"}
     assert stopped == (("t0", "counterfactual that equals a test text"),)
     assert made.strength == 1.0 and not made.weights and not made.cells
@@ -170,15 +170,15 @@ def test_groups_weigh_alike_and_the_statement_says_when_they_are_read():
         ),
     )
     one = recipe("group_weights", group="sex")
-    made, _ = mitigation.objective_of((one,), train, TEST, seed=0)
+    made, _ = mitigation.objective_of((one,), train, TEST, RULE, seed=0)
     assert made.weights == pytest.approx({"t0": 2.0, "t1": 2 / 3, "t2": 2 / 3, "t3": 2 / 3})
     (said,) = mitigation.statements((one,))
     assert "in training alone" in said and "question of law" in said
     both = (one, recipe("group_dro", group="sex"))
     with pytest.raises(ConfigError, match="weigh the same texts twice"):
-        mitigation.objective_of(both, train, TEST, seed=0)
+        mitigation.objective_of(both, train, TEST, RULE, seed=0)
     with pytest.raises(ConfigError, match="no setting 'share'"):
-        mitigation.objective_of((recipe("group_dro", share=0.1),), train, TEST, seed=0)
+        mitigation.objective_of((recipe("group_dro", share=0.1),), train, TEST, RULE, seed=0)
 
 
 RECIPES = """
