@@ -59,7 +59,7 @@ def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, fl
                 probe, _, rest = v.claim.measurement.partition(".")
                 if probe not in answers:
                     continue
-                axis = part or {"names": "names_race"}.get(recipe.name, "")
+                axis = part.partition(":")[0] or {"names": "names_race"}.get(recipe.name, "")
                 about = recipe.name in ("counterfactual", "names")
                 if about and f"axis={axis}" not in re.split(r"[\[\],]", rest):
                     continue

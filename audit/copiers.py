@@ -50,6 +50,7 @@ _CARDS = (
         parts="axes",
         known=tuple(AXES),
         default=("gender", "names_race"),
+        strings={"sides": "drawn"},
     ),
     Card(
         name="names",
@@ -263,7 +264,22 @@ def kinds_of(recipe: RecipeConfig) -> tuple[tuple[str, str], ...]:
         return ()
     if found.drawn or not found.default:
         return ((recipe.name, ""),)
+    if recipe.name == "counterfactual" and _sides(recipe) == "all":
+        return tuple(
+            (f"{recipe.name}-{axis}-{'-'.join(pair)}", ":".join((axis, *pair)))
+            for axis in parts(recipe)
+            for pair in lexicon(axis).pairs
+        )
     return tuple((f"{recipe.name}-{part}", part) for part in parts(recipe))
+
+
+def _sides(recipe: RecipeConfig) -> str:
+    said = string(recipe, "sides")
+    if said not in ("drawn", "all"):
+        raise ConfigError(
+            f"The setting 'sides' of the recipe {recipe.name!r} must be drawn or all, got {said!r}."
+        )
+    return said
 
 
 def copier(recipe: RecipeConfig, part: str, seed: int) -> Copier:
@@ -286,15 +302,19 @@ def copier(recipe: RecipeConfig, part: str, seed: int) -> Copier:
 def swapper(axis: str, seed: int, path: str = "augment-swap") -> Copier:
     """Return what exchanges two groups of `axis`, drawn for each text among those it names.
 
+    ``axis:one:other`` exchanges these two alone.
+
     A text with a term that has no counterpart (`Found.asymmetric`) has no counterfactual: its
     label might not hold.
     """
-    table = lexicon(axis)
+    name, *only = axis.split(":")
+    table = lexicon(name)
+    allowed = [p for p in table.pairs if not only or p == tuple(only)]
 
     def copy(example: Example) -> Text | None:
         found = find(example.input, table)
         rng = stream(seed, path, axis, example.id)
-        pairs = [p for p in table.pairs if found.groups & set(p)]
+        pairs = [p for p in allowed if found.groups & set(p)]
         if not pairs or found.asymmetric:
             return None
         made = swap(found, table, pairs[int(rng.integers(len(pairs)))], rng)

@@ -1,10 +1,11 @@
-"""Several audits side by side, as text for the terminal."""
+"""Several audits side by side, and the cards of recipes, as text for the terminal."""
 
 import json
 from collections.abc import Sequence
 
 from audit.console import estimate, plain, table
-from audit.errors import ConfigError
+from audit.copiers import CARDS, Card
+from audit.errors import ConfigError, did_you_mean
 from audit.parity import Parity
 from audit.standing import Lost, Standing
 from audit.types import Comparison
@@ -158,3 +159,40 @@ def _front(found: Standing) -> str:
         "say which differences were shown."
     )
     return "\n".join([table((*head, ""), rows), plain(said), *map(plain, found.left_out)])
+
+
+def recipes() -> str:
+    """Return every recipe of a retrain, and what it does."""
+    does = {True: "adds", False: "changes"}
+    rows = [(card.name, does[card.copies], card.what) for card in CARDS.values()]
+    return table(("recipe", "", "what"), rows)
+
+
+def recipe(name: str) -> str:
+    """Return one recipe's card: what it does, where it is from, its settings.
+
+    Raises:
+        ConfigError: If there is no such recipe.
+    """
+    if name not in CARDS:
+        raise ConfigError(f"There is no recipe {name!r}.", hint=did_you_mean(name, CARDS))
+    card = CARDS[name]
+    lines = [f"{card.name}: {card.what}.", f"Source: {card.source}."]
+    if card.answers:
+        lines.append(
+            f"Copies follow what the probes {', '.join(card.answers)} found, where share is not set."
+        )
+    return "\n".join([*lines, table(("setting", "default", "values"), _settings(card))])
+
+
+def _settings(card: Card) -> list[tuple[str, str, str]]:
+    rows = []
+    if card.copies:
+        rows += [("share", "by what failed", "0 to 1"), ("proportional", "false", "true or false")]
+    if card.parts:
+        rows.append((card.parts, ", ".join(card.default) or "all", ", ".join(card.known)))
+    for key, (default, low, high) in card.numbers.items():
+        rows.append((key, f"{default:g}", f"{low:g} to {high:g}"))
+    for key, word in card.strings.items():
+        rows.append((key, " ".join(word.split()) or "required", "a word"))
+    return rows

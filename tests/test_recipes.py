@@ -39,7 +39,7 @@ def test_every_recipe_names_its_source():
 
 
 def _whole(card):
-    return recipe(card.name, **dict.fromkeys(card.strings, "x"))
+    return recipe(card.name, **{key: "x" for key, word in card.strings.items() if not word})
 
 
 def test_names_are_drawn_of_every_origin_and_keep_their_gender():
@@ -281,3 +281,36 @@ def test_a_mix_draws_one_change_for_each_text_and_a_synonym_keeps_negations():
     turned = [t for _, t in changed(recipe("nlpaug"), "", some[::-1], seed=0)]
     assert turned[::-1] == mixed
     assert [t for _, t in changed(recipe("nlpaug"), "", some, seed=1)] != mixed
+
+
+def test_every_side_of_an_axis_is_copied_where_asked():
+    from audit.augment import changed
+
+    one = recipe("counterfactual", axes=["names_race"], sides="all")
+    kinds = kinds_of(one)
+    table = lexicon("names_race")
+    assert len(kinds) == len(table.pairs) and len({k for k, _ in kinds}) == len(kinds)
+    some = [Example(id="a", text="Emily asked for the report", label="yes")]
+    (mention,) = find(some[0].text, table).mentions
+    groups = set()
+    for _, part in kinds:
+        ((_, text),) = changed(one, part, some, seed=0)
+        assert (text is not None) == (mention.term.group in part.split(":"))
+        if text is not None:
+            groups |= find(text, table).groups
+    assert groups == set(table.groups) - {mention.term.group}
+    with pytest.raises(ConfigError, match="must be drawn or all"):
+        kinds_of(recipe("counterfactual", sides="both"))
+
+
+def test_the_cards_are_listed_and_shown(capsys):
+    from audit.cli import main
+
+    assert main(["recipes"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in CARDS)
+    assert main(["recipes", "adversarial"]) == 0
+    said = capsys.readouterr().out
+    assert "arXiv:1706.06083" in said and "queries" in said and "deepwordbug" in said
+    assert main(["recipes", "adverserial"]) == 2
+    assert "Did you mean 'adversarial'" in capsys.readouterr().err

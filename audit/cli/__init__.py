@@ -50,6 +50,7 @@ for command in (
     _signing.sign,
     _signing.verify,
     _showing.probes,
+    _showing.recipes,
     _showing.doctor,
 ):
     app.command()(command)

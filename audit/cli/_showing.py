@@ -132,6 +132,14 @@ def probes(name: Annotated[str | None, typer.Argument(help="One probe.")] = None
     return 0
 
 
+def recipes(name: Annotated[str | None, typer.Argument(help="One recipe.")] = None) -> int:
+    """List the recipes of a retrain, or show one recipe's card and settings."""
+    from audit import showing
+
+    print(showing.recipes() if name is None else showing.recipe(name))
+    return 0
+
+
 def doctor() -> int:
     """Say what is installed, and what to do about what is not."""
     from audit import console
