@@ -120,13 +120,28 @@ def test_a_killed_retrain_goes_on_and_ends_as_if_nothing_had_happened(folder, tm
             if self.at == ("audit", self.audits):
                 raise KeyboardInterrupt
 
+        def scored(self, n):
+            # The middle of the audit after: some of its batches are paid for, others are not.
+            self.batches = getattr(self, "batches", 0) + (getattr(self, "audits", 0) > 1)
+            if self.at == ("batch", self.batches):
+                raise KeyboardInterrupt
+
     whole = retrain(asked, tmp_path / "whole", base=folder, display=Quiet())
-    for at in (("training", 6), ("audit", 2)):
+    for at in (("training", 6), ("audit", 2), ("batch", 2)):
         with pytest.raises(KeyboardInterrupt):
             retrain(asked, tmp_path / "cut", base=folder, display=Plug(at))
         assert not (tmp_path / "cut" / "comparison.json").exists()
     result = retrain(asked, tmp_path / "cut", base=folder, display=Quiet())
-    assert result.comparison == whole.comparison
+    named = result.comparison.after_name
+    assert replace(whole.comparison, after_name=named) == result.comparison
+    for seed in (0, 1):
+        one, other = (
+            store.read_table(tmp_path / where / f"after-{seed}", store.UNITS)
+            for where in ("whole", "cut")
+        )
+        assert one == other and "p:yes" in one
+        verdicts = [store.read(tmp_path / w / f"after-{seed}").verdicts for w in ("whole", "cut")]
+        assert verdicts[0] == verdicts[1]
     for name in ("train-0/model.safetensors", "train-1/model.safetensors", "data/train.jsonl"):
         assert file_digest(tmp_path / "cut" / name) == file_digest(tmp_path / "whole" / name)
     assert any(w.startswith("Two seeds") for w in result.comparison.words)
