@@ -40,7 +40,9 @@ def test_axe_finds_no_violation(browser, axe, files, language, theme, width):
         bypass_csp=True,
         reduced_motion="reduce",
     )
-    for name in ("compared", "absent"):
+    # What is missing looks alike in every theme and width; two of them are enough to ask.
+    bare = (language, theme, width) in (("en", "light", 1280), ("zh", "dark", 360))
+    for name in ("compared", "absent") if bare else ("compared",):
         page = context.new_page()
         page.set_default_timeout(120_000)
         page.goto((files / f"{name}.html").as_uri())
