@@ -138,7 +138,7 @@ def _files(result: AuditResult, folder: Path) -> Iterable[Check]:
     for name, sha in sorted(result.files.items()):
         path = folder / name
         if not path.is_file():
-            yield _blank(name, f"{name} is not beside the result.")
+            yield _blank(name, f"the file {name} is not beside the result.")
         elif file_digest(path) != sha:
             yield _no(name, f"{said.get(name, name)} is not the one that the result was made with.")
         else:
@@ -302,7 +302,7 @@ def _cases(result: AuditResult, folder: Path) -> Check:
     try:
         table = store.read_table(folder, store.CASES)
     except ResultError:
-        return _blank(what, "cases.parquet is not beside the result, or cannot be read.")
+        return _blank(what, "the file cases.parquet is not beside the result, or cannot be read.")
     shown = [case for run in result.runs for case in run.cases]
     every = sum(run.cases_total for run in result.runs)
     if len(table["measurement"]) != every:
