@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 from audit.errors import ConfigError, did_you_mean
 from audit.lockstep import Ask
+from audit.masked import MaskedWords, word_swap
 from audit.neighbours import neighbours, opposites, parts_of_speech
 from audit.resources import Resources
 
 Parts = tuple[Any, list[Any], Any]
 """Transformation, constraints, search method."""
-Need = Literal["wordnet", "encoder"]
+Need = Literal["wordnet", "encoder", "masked_lm"]
 SENTENCES = "sentences"
 """Whom a search asks for sentence vectors, in `lockstep.run`."""
 
@@ -43,6 +44,8 @@ class Kit:
     """The imported `textattack`."""
     ask: Ask
     resources: Resources
+    masked: MaskedWords | None = None
+    """The masked language model the user names; what it would write is asked of `ask`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,22 @@ def recipes() -> Mapping[str, Recipe]:
                 what="near words, bred over generations",
                 parts=_genetic,
                 needs=frozenset({"wordnet", "encoder"}),
+            ),
+            Recipe(
+                name="bae",
+                source="after Garg & Ramakrishnan (2020), EMNLP, arXiv:2004.01970",
+                what="what a masked language model writes in a word's place, sentence kept alike",
+                parts=_bae,
+                needs=frozenset({"wordnet", "encoder", "masked_lm"}),
+                languages=("the masked model's",),
+            ),
+            Recipe(
+                name="bertattack",
+                source="after Li et al. (2020), EMNLP, arXiv:2004.09984",
+                what="what a masked language model writes over a word it sees",
+                parts=_bertattack,
+                needs=frozenset({"encoder", "masked_lm"}),
+                languages=("the masked model's",),
             ),
             Recipe(
                 name="morpheus",
@@ -233,6 +252,38 @@ def _genetic(kit: Kit) -> Parts:
     return _near(kit, most=8, same_part=True), constraints, search
 
 
+def _bae(kit: Kit) -> Parts:
+    ta = kit.ta
+    assert kit.masked is not None
+    alike = _sentences(ta)(
+        kit.ask,
+        threshold=0.936338023,
+        metric="cosine",
+        compare_against_original=True,
+        window_size=15,
+        skip_text_shorter_than_window=True,
+    )
+    return (
+        word_swap(ta)(kit.ask, kit.masked, hidden=True),
+        [*_before(ta), same_part(ta)(False), alike],
+        ta.search_methods.GreedyWordSwapWIR(wir_method="delete"),
+    )
+
+
+def _bertattack(kit: Kit) -> Parts:
+    ta = kit.ta
+    assert kit.masked is not None
+    alike = _sentences(ta)(
+        kit.ask, threshold=0.2, metric="cosine", compare_against_original=True, window_size=None
+    )
+    few = ta.constraints.overlap.MaxWordsPerturbed(max_percent=0.4)
+    return (
+        word_swap(ta)(kit.ask, kit.masked, hidden=False),
+        [*_before(ta), few, alike],
+        ta.search_methods.GreedyWordSwapWIR(wir_method="unk"),
+    )
+
+
 def _morpheus(kit: Kit) -> Parts:
     ta = kit.ta
     constraints = [ta.constraints.pre_transformation.RepeatModification()]
@@ -323,6 +374,33 @@ def _inflections(ta: Any) -> Any:
             return [_cased(form, word) for form in sorted(found - {lower})]
 
     return WordSwapInflected
+
+
+@cache
+def same_part(ta: Any) -> Any:
+    """Return the class of our constraint: a swapped word shares a part of speech with the old one.
+
+    By WordNet, in any reading of either; words it does not know may be swapped. NLTK must have been
+    shown WordNet.
+    """
+
+    class SamePart(ta.constraints.Constraint):  # type: ignore[misc]
+        def _check_constraint(self, transformed_text: Any, reference_text: Any) -> bool:
+            indices = transformed_text.attack_attrs["newly_modified_indices"]
+            pairs = [
+                (
+                    parts_of_speech(text.words[i].lower())
+                    for text in (reference_text, transformed_text)
+                )
+                for i in indices
+                if i < min(reference_text.num_words, transformed_text.num_words)
+            ]
+            return all(not old or not new or old & new for old, new in pairs)
+
+        def check_compatibility(self, transformation: Any) -> bool:
+            return True
+
+    return SamePart
 
 
 @cache

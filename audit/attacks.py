@@ -10,12 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from audit import foreign, lockstep
-from audit.attack_recipes import SENTENCES, Kit, Recipe
+from audit import masked as masking
+from audit.attack_recipes import SENTENCES, Kit, Recipe, same_part
 from audit.decision import decide
 from audit.errors import Unsupported
 from audit.resources import GET_WORDNET, Resources
@@ -67,8 +69,10 @@ class Found:
     """Those on which the copy had decided as the model does."""
 
 
-def check(chosen: Recipe, resources: Resources) -> None:
+def check(chosen: Recipe, resources: Resources, masked_lm: Path | None = None) -> None:
     """Look whether a recipe can run here, without importing anything.
+
+    `masked_lm` is the folder of the masked language model that the user named, if one was.
 
     Raises:
         Unsupported: If TextAttack or a resource is missing.
@@ -87,6 +91,13 @@ def check(chosen: Recipe, resources: Resources) -> None:
                 hint="pip install sentence-transformers",
             )
         resources.encoder()
+    if "masked_lm" in chosen.needs:
+        if masked_lm is None:
+            raise Unsupported(
+                f"The recipe {chosen.name} needs a masked language model, and none is named.",
+                hint=masking.GET_MASKED_LM,
+            )
+        masking.check(masked_lm)
 
 
 def attack(
@@ -100,6 +111,8 @@ def attack(
     resources: Resources | None = None,
     sentences: lockstep.Answer | None = None,
     screen: lockstep.Answer | None = None,
+    masked: masking.MaskedWords | None = None,
+    parts_kept: bool = False,
 ) -> Iterator[tuple[int, Found | lockstep.Failure]]:
     """Attack every target and yield ``(position, how it ended)`` as each ends.
 
@@ -118,6 +131,8 @@ def attack(
             three times at most; the rest then stands behind it and counts as no success. So every
             step a search takes and every success it ends with is the model's own. None: `score`
             answers everything.
+        masked: The masked language model that recipes of its kind propose words with.
+        parts_kept: Whether a swapped word must share a part of speech with the old one, by WordNet.
 
     Raises:
         Unsupported: If TextAttack or a resource of the recipe is missing.
@@ -125,8 +140,10 @@ def attack(
     if not targets:
         return iter(())
     resources = resources or Resources()
-    wordnet = "wordnet" in chosen.needs or (
-        chosen.ready is not None and resources.wordnet_source() is not None
+    wordnet = (
+        parts_kept
+        or "wordnet" in chosen.needs
+        or (chosen.ready is not None and resources.wordnet_source() is not None)
     )
     ta = foreign.textattack(resources, wordnet=wordnet)
     if chosen.ready is not None:
@@ -136,11 +153,21 @@ def attack(
         others[SENTENCES] = sentences or SentenceVectors(resources.encoder())
     if screen is not None:
         others[QUICK] = screen
+    if masked is not None:
+        others[masking.MASKED] = masked
 
     def search(target: Target) -> Callable[[lockstep.Ask], Found]:
         def start(ask: lockstep.Ask) -> Found:
-            kit = Kit(ta=ta, ask=ask, resources=resources)
-            return _search(kit, chosen, target, rule, max_queries, screened=screen is not None)
+            kit = Kit(ta=ta, ask=ask, resources=resources, masked=masked)
+            return _search(
+                kit,
+                chosen,
+                target,
+                rule,
+                max_queries,
+                screened=screen is not None,
+                parts_kept=parts_kept,
+            )
 
         return start
 
@@ -161,11 +188,14 @@ def _search(
     max_queries: int | None,
     *,
     screened: bool,
+    parts_kept: bool,
 ) -> Found:
     ta = kit.ta
     goal = changed_decision(ta)(kit.ask, rule, max_queries, target.wanted, screened=screened)
     with foreign.no_downloads():
         transformation, constraints, method = chosen.parts(kit)
+    if parts_kept:
+        constraints = [*constraints, same_part(ta)(False)]
     made = ta.Attack(goal, constraints, transformation, method)
     candidates = 0
     transform = method.get_transformations

@@ -30,7 +30,7 @@ _LEFT_OUT = {
 }
 _WITH_LABELS = ("clean_accuracy", "robust_accuracy")
 _ALWAYS = ("attack_success_rate", "broken_within_budget")
-_TAKEN = ("recipe", "budget", "edits", "target", "filters", "screen")
+_TAKEN = ("recipe", "budget", "edits", "target", "filters", "screen", "part")
 Rule = Callable[[Example, str], str]
 """Why a text with such an end is left out; empty: it is not."""
 

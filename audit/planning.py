@@ -10,7 +10,7 @@ from typing import Any
 from audit import catalogue, corpus, decision, gates, model, review, store
 from audit.bench import Bench, Probe
 from audit.cache import Memory
-from audit.checkpoint import Identity
+from audit.checkpoint import Identity, file_digest
 from audit.classifier import Classifier, Lazy
 from audit.config import AuditConfig, place
 from audit.errors import ConfigError, ResultError, Unsupported
@@ -210,6 +210,7 @@ def unit_key(probe: Probe, prepared: Prepared) -> str:
         dict(prepared.benches[0].resources.digests()) if prepared.benches else {},
         # The cards hold the digest of every word list, template and table that comes along.
         (shipped("datasets") / "sources.toml").read_text("utf-8"),
+        {path.name: file_digest(path) for path in getattr(probe, "files", ())},
     )
 
 

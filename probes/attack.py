@@ -32,6 +32,7 @@ Source: Morris et al. (2020), arXiv:2005.05909 (TextAttack); each recipe names i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -43,6 +44,7 @@ from audit.borrowed_recipes import find
 from audit.breaking import Breaking, End, groups_of
 from audit.decision import Decided, correct, decided_at
 from audit.errors import ConfigError, Unsupported, did_you_mean
+from audit.masked import MaskedWords
 from audit.perturbation import shown
 from audit.power import mde_share
 from audit.pulls import of_searches, of_worst
@@ -62,7 +64,8 @@ class Attack:
     recipe: str = "deepwordbug"
     """Typing slips: ``deepwordbug``, ``pruthi``. Near words: ``pwws``, ``textfooler``, ``genetic``
     (these want WordNet, the last two the packaged encoder as well). Both: ``textbugger``.
-    Inflections: ``morpheus``. Contractions and numbers: ``checklist``. Any of TextAttack's own:
+    Inflections: ``morpheus``. Contractions and numbers: ``checklist``. Words of a masked language
+    model: ``bae``, ``bertattack``. Any of TextAttack's own:
     ``textattack:BAEGarg2019``, or ``textattack:package.module:Class`` of yours."""
     recipes: tuple[str, ...] = ()
     """Several of them instead of `recipe`; then ``worst_case_broken`` is measured too."""
@@ -90,6 +93,12 @@ class Attack:
     group attribute ``valid`` says yes or no. `evenhand rate` writes the sheet."""
     min_n: int = 10
     """Fewer texts that were decided rightly, or fewer attacked texts of a group, give no rate."""
+    masked_lm: str | None = None
+    """Folder of a masked language model, for ``bae`` and ``bertattack``: as it stands, or from
+    where the audit is started."""
+    same_part: bool = False
+    """Whether a swapped word must share a part of speech with the old one (WordNet), in every
+    recipe; ``textfooler`` and ``bae`` demand it anyhow."""
     screen: Literal["int8"] | None = None
     """``int8``: an 8-bit copy of the model ranks the candidates, which is quicker on a processor;
     every step taken and every success is asked of the model itself. Then `max_queries` counts what
@@ -180,6 +189,21 @@ class Attack:
         whom = "model calls" if self.screen is None else f"calls of the {self.screen} copy"
         return f"at most {self.max_queries} {whom} a text"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Files that move the facts and stand in no corpus."""
+        folder = self._masked_lm
+        return () if folder is None else tuple(sorted(p for p in folder.glob("*.*") if p.is_file()))
+
+    @property
+    def _masked_lm(self) -> Path | None:
+        return None if self.masked_lm is None else Path(self.masked_lm)
+
+    def _proposer(self, name: str) -> MaskedWords | None:
+        folder = self._masked_lm
+        wanted = folder is not None and "masked_lm" in find(name).needs
+        return MaskedWords(folder) if wanted and folder is not None else None
+
     def _copy(self, bench: Bench) -> Scorer | None:
         """Return who ranks the candidates; None: the model itself."""
         if self.screen is None:
@@ -203,6 +227,7 @@ class Attack:
             min_n=self.min_n,
             aim={
                 **({} if self.target is None else {"target": self.target}),
+                **({"part": "kept"} if self.same_part else {}),
                 **({} if self.screen is None else {"screen": self.screen}),
             },
             filters="+".join(sorted(self.filters)),
@@ -271,7 +296,7 @@ class Attack:
         missing: dict[str, Absent] = {}
         for name in self._recipes:
             try:
-                attacks.check(find(name), bench.resources)
+                attacks.check(find(name), bench.resources, self._masked_lm)
             except Unsupported as reason:
                 if len(missing) + 1 == len(self._recipes):
                     raise
@@ -331,6 +356,8 @@ class Attack:
             width=self.width,
             resources=bench.resources,
             screen=copy,
+            masked=self._proposer(name),
+            parts_kept=self.same_part,
         )
         before = self._recipes.index(name) * len(targets)
         for done, (position, end) in enumerate(searches, start=1 + before):
