@@ -70,6 +70,7 @@ FLOORS = [
             "journal",
             "attribution",
             "aligning",
+            "plausible",
             "reliability",
             "testing",
             "report",
