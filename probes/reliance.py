@@ -7,7 +7,8 @@ the mean over every such draw is taken, so that no luck enters. Content words ar
 the text has enough of them, because function words carry little of any score.
 
 The same shares stand for each group that texts name and for each class they are decided for, with
-the words that weigh most there. `swap_correlation` says whether the words' weights foretell what
+the words that weigh most there; `term_share` stands for each identity word that enough texts hold,
+against one other word of the same text. `swap_correlation` says whether the words' weights foretell what
 exchanging them does to the logit: where they do not, the shares say little.
 
 Source: Sundararajan, Taly & Yan (2017), 'Axiomatic Attribution for Deep Networks', ICML,
@@ -45,6 +46,9 @@ _Row = tuple[Example, Attribution, tuple[float, float], int]
 """A text, its attribution, the shares of identity words and placebo, the heaviest identity word."""
 METRICS = ("identity_share", "placebo_share", "excess_share")
 _BY = ("identity_share", "excess_share")
+_OF_TERM = ("share", "excess_share")
+_TERMS, _TEXTS = 8, 10
+"""Identity words with a share of their own, the commonest, and texts that must hold one."""
 _TOP, _HELD = 10, 3
 """Words shown of each class, and texts that must hold a word."""
 
@@ -54,7 +58,7 @@ class Reliance:
     """Share of a score's attribution that falls on identity words, less that of other words."""
 
     name: ClassVar[str] = "reliance"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     axis: str = "gender"
@@ -126,6 +130,7 @@ class Reliance:
                 if prefix == "class" and some:
                     metric = bench.id("class_identity_share", {**self._where, key: value})
                     yield from _top_words(metric, value, some, decided.score[member])
+        yield from self._of_terms(bench, drawn, rows, gone)
         yield self._foretold(bench, drawn, rows, eligible, gone)
         score = decided.score
         texts_shown = [shown(e.input) for e, _, _, _ in rows]
@@ -203,7 +208,46 @@ class Reliance:
                 for value in values
                 for metric in _BY
             ]
+        for term in _terms(self._drawn(bench)[0]):
+            found += [(f"term_{metric}", {**self._where, "term": term}) for metric in _OF_TERM]
         return [*found, ("swap_correlation", self._where)]
+
+    def _of_terms(
+        self,
+        bench: Bench,
+        drawn: list[tuple[Example, tuple[Mention, ...]]],
+        rows: list[_Row],
+        left: tuple[Skip, ...],
+    ) -> Iterator[Measurement]:
+        """Yield the share of each common identity word, and that less one other word's."""
+        mentions = {e.id: m for e, m in drawn}
+        for term in _terms(drawn):
+            some, shares, others = [], [], []
+            for row in rows:
+                example, one, (_, placebo), _ = row
+                said = mentions[example.id]
+                mine = tuple(m for m in said if m.text.lower() == term)
+                held = [i for i in range(len(one.words)) if _named(one, i, mine)]
+                if not held:
+                    continue
+                size = np.abs(np.array(one.weights))
+                every = sum(_named(one, i, said) for i in range(len(size)))
+                some.append(row)
+                shares.append(float(size[held].sum() / size.sum()))
+                # The placebo of a text is that of all its identity words together.
+                others.append(placebo * len(held) / every)
+            without = Skip(reason=f"no {term} in it", count=len(rows) - len(some))
+            values = {"share": np.array(shares), "excess_share": np.array(shares) - others}
+            for metric in _OF_TERM:
+                yield self._share(
+                    bench,
+                    metric,
+                    f"term_{metric}",
+                    {**self._where, "term": term},
+                    some,
+                    values[metric],
+                    (*left, *((without,) if without.count else ())),
+                )
 
     def _foretold(
         self,
@@ -296,6 +340,13 @@ class Reliance:
                 top = int(np.flatnonzero(named)[np.lexsort((-size[named],))[0]])
                 rows.append((example, one, shares, top))
         return rows, lost
+
+
+def _terms(drawn: list[tuple[Example, tuple[Mention, ...]]]) -> list[str]:
+    """Return the identity words that stand in enough texts, the commonest first."""
+    held = Counter(term for _, said in drawn for term in {m.text.lower() for m in said})
+    common = sorted(held.items(), key=lambda kv: (-kv[1], kv[0]))[:_TERMS]
+    return [term for term, n in common if n >= _TEXTS]
 
 
 def _twin(example: Example, table: Lexicon, bench: Bench) -> Text | None:

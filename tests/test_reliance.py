@@ -189,6 +189,23 @@ def test_shares_stand_for_each_group_and_class_with_the_words_that_weigh_most(co
     assert all(t.metric in by and t.example_id.startswith("top words: ") for t in tops)
 
 
+def test_the_word_a_model_reads_has_the_largest_share_above_any_other_words(corpus, folder):
+    # 'woman' stands in eight of the texts and 'she' in eight: fewer than ten have no share.
+    many = replace(
+        corpus,
+        examples=tuple(
+            Example(id=f"{e.id}-{k}", text=e.text) for k in range(2) for e in corpus.examples
+        ),
+    )
+    facts = Reliance().run(bench(many, classifier(folder, "she", "report", "table", "garden")))
+    by = {f.id: f for f in facts if isinstance(f, Measurement)}
+    share = {f.where["term"]: f for f in by.values() if f.metric == "term_share"}
+    assert set(share) == {"she", "he", "woman", "man"}
+    assert max(share, key=lambda t: share[t].value.value) == "she"
+    assert by["reliance.term_excess_share[axis=gender,term=she]"].value.low > 0
+    assert by["reliance.term_excess_share[axis=gender,term=man]"].value.value < 0
+
+
 def test_weights_that_foretell_what_a_swap_does_are_seen_to(corpus, folder):
     found = measured(Reliance().run(bench(corpus, classifier(folder, "she", "woman", "man"))))
     r = found["swap_correlation"]
