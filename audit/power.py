@@ -18,12 +18,28 @@ def independent(clusters: Iterable[str | None]) -> int:
 
 
 def mde_share(n: int, p: float = 0.5, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
-    """Return the smallest distance of a share from `p` that `n` texts detect; None for no text."""
+    """Return the smallest distance of a share from `p` that `n` texts detect; None for no text.
+
+    The distance is taken towards one half, where shares vary more than at `p`; 1 where no distance
+    could be told apart from chance.
+
+    Source:
+        Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, section 2.5.
+    """
     if n < 1:
         return None
     # A share seen as 0 or 1 is not one without variance.
     near = min(max(p, 1 / (n + 1)), 1 - 1 / (n + 1))
-    return _mde(sqrt(near * (1 - near)), n, alpha, power)
+    near = min(near, 1 - near)
+    z, z_power = z_of(1 - alpha / 2), z_of(power)
+
+    def enough(gap: float) -> bool:
+        far = near + gap
+        real = sqrt(max(0.0, far * (1 - far)))
+        return gap * sqrt(n) >= z * sqrt(near * (1 - near)) + z_power * real
+
+    found = _least(enough, 1 - near)
+    return 1.0 if found is None else found
 
 
 def mde_difference(

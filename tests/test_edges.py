@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from known import ALL as VECTORS
 
-from audit import power, stats
+from audit import multiplicity, power, stats
 from audit.decision import make
 from audit.types import Absent, Estimate
 
@@ -209,3 +209,31 @@ def test_a_constant_without_a_border_on_that_side_says_nothing():
     )
     assert stats.p_beyond(alike, 0.4, "above") == 1.0
     assert stats.p_beyond(alike, 0.6, "below") == 1.0
+
+
+def test_weighted_holm_spends_the_error_where_the_weight_is():
+    """Step by step: the smallest p-value per weight is held against its share of what is left."""
+    ps, weights = [0.02, 0.001, 0.3, 0.04], [4.0, 1.0, 1.0, 2.0]
+    left, least, expected = sum(weights), 0.0, {}
+    for i in sorted(range(4), key=lambda i: ps[i] / weights[i]):
+        least = max(least, min(1.0, ps[i] * left / weights[i]))
+        expected[i] = least
+        left -= weights[i]
+    found = multiplicity.weighted_holm(ps, weights)
+    assert found.tolist() == pytest.approx([expected[i] for i in range(4)])
+    assert multiplicity.weighted_holm([], []).size == 0
+    assert multiplicity.weighted_holm([0.9], [0.5]).tolist() == [0.9]
+    for bad in ([1.0, 0.0], [1.0]):
+        with pytest.raises(ValueError, match="weight"):
+            multiplicity.weighted_holm([0.1, 0.2], bad)
+
+
+def test_benjamini_yekutielis_values_are_those_of_hochberg_times_a_harmonic_sum():
+    ps = [0.001, 0.02, 0.03, 0.9]
+    by = multiplicity.benjamini_yekutieli(ps)
+    bh = [
+        min(p * 4 / rank for p, rank in zip(ps[i:], range(i + 1, 5), strict=True)) for i in range(4)
+    ]
+    harmonic = 1 + 1 / 2 + 1 / 3 + 1 / 4
+    assert by.tolist() == pytest.approx([min(1.0, q * harmonic) for q in bh])
+    assert multiplicity.benjamini_yekutieli([]).size == 0

@@ -103,7 +103,12 @@ def test_several_labels_are_one_number_and_a_single_true_label_is_one_of_them():
 
 
 def test_a_share_seen_as_nought_is_reckoned_as_one_in_one_more():
-    assert power.mde_share(9, 0.0) == pytest.approx((Z + Z_POWER) * sqrt(0.1 * 0.9) / 3, abs=1e-6)
+    # From 0.1, where a share seen as 0 of 9 is taken to lie, with its own spread at either end.
+    gap = optimize.brentq(
+        lambda d: 3 * d - Z * sqrt(0.1 * 0.9) - Z_POWER * sqrt((0.1 + d) * (0.9 - d)), 0.01, 0.8
+    )
+    assert power.mde_share(9, 0.0) == pytest.approx(gap, abs=1e-6)
+    assert power.mde_share(1, 0.5) == 1.0
     assert power.mde_share(9, 1.0) == pytest.approx(power.mde_share(9, 0.0), abs=1e-12)
 
 
@@ -380,3 +385,15 @@ def test_a_gap_of_clustered_rates_knows_that_rates_end_at_0_and_1():
     e = metrics.gap_of(outcome, "selection_rate", mine, ~mine, clusters, min_n=5, level=0.95)
     own = stats.difference_of_means(hits.astype(float), mine, list(clusters), low=0.0, high=1.0)
     assert (e.low, e.high) == (own.low, own.high)
+
+
+def test_how_far_a_text_is_from_the_other_decision():
+    top = decision.make(("a", "b", "c"), ("b", "c"))
+    scores = np.array([[0.5, 0.3, 0.2], [0.2, 0.7, 0.1]])
+    assert decision.distance(top, scores) == pytest.approx([-0.1, 0.25])
+    line = decision.make(("a", "b"), ("b",), threshold=0.7)
+    assert decision.distance(line, np.array([[0.4, 0.6]])) == pytest.approx([-0.1])
+    several = decision.make(("a", "b"), ("b",), head="multi")
+    assert decision.distance(several, np.array([[0.9, 0.6]])) == pytest.approx([0.1])
+    assert decision.names(top, 2) == ("c",) and decision.names(several, 3) == ("a", "b")
+    assert decision.names(several, 0) == ()
