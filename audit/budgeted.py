@@ -199,9 +199,9 @@ class _Desk:
             if one is None or one.run is None:
                 reason, hint = planned.not_run, planned.not_run_hint
                 if not reason and one is None:
-                    reason, hint = "no gate hangs on it", "Run without --budget to measure it too."
+                    reason, hint = "no gate hangs on it.", "Run without --budget to measure it too."
                 elif not reason:
-                    reason, hint = "the budget was spent before its first look", "Raise --budget."
+                    reason, hint = "the budget was spent before its first look.", "Raise --budget."
                 runs.append(
                     ProbeRun(
                         probe=probe.name,

@@ -169,7 +169,7 @@ def test_a_budget_without_a_gate_has_nothing_to_settle(tmp_path):
 
 def test_a_probe_that_no_gate_hangs_on_is_not_run_and_says_so(tmp_path):
     result = run(tmp_path, "9000-calls", model(0.45), names=("typos", "group_rates"))
-    assert result.runs[0].not_run == "no gate hangs on it" and result.runs[1].measurements
+    assert result.runs[0].not_run == "no gate hangs on it." and result.runs[1].measurements
 
 
 def test_a_worsening_is_settled_early_and_the_same_from_the_stored_tables(tmp_path):
