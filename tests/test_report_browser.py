@@ -350,3 +350,31 @@ def test_a_drawn_case_says_what_the_page_would_have_said(visit, files):
         assert page.errors == []
         texts.append({c.example_id: found[c.example_id] for c in later})
     assert texts[0] == texts[1] and len(texts[0]) == 6
+
+
+def test_a_judged_row_that_is_drawn_later_keeps_its_verdict(visit, files):
+    """More claims than rows: the worst stand in the HTML, the rest says what it was judged."""
+    base = fixture.large(cases=0, measurements=700)
+    measured = base.runs[0].measurements
+    verdicts = tuple(
+        fixture.verdict(m, "at_most", 0.05, status="fail" if i < 300 else "pass")
+        for i, m in enumerate(measured)
+    )
+    result = fixture.result_of(base.runs, verdicts)
+    (files / "judged.html").write_text(render(result), "utf-8")
+    page = visit("judged")
+    assert page.locator("tr[data-s]").count() == 250
+    assert page.locator("tr[data-s=fail]").count() == 250
+    page.fill("#q", "s0650")
+    said(page, "1 of 700")
+    row = page.locator("tr[data-s]:visible")
+    assert row.get_attribute("data-s") == "pass" and "Pass ≤ 0.05" in " ".join(
+        row.inner_text().split()
+    )
+    assert row.locator("rect.beyond").count() == 1
+    page.fill("#q", "")
+    page.select_option("#only", "pass")
+    said(page, "400 of 700")
+    assert page.errors == []
+    text = page.locator("#claims").inner_text()
+    assert "450 more claims stand in result.json" in text

@@ -46,6 +46,8 @@ class Page:
     intervals: tuple[IntervalView, ...]
     claims: tuple[ClaimRow, ...]
     claims_total: int
+    drawn_claims: frozenset[str]
+    """Anchors of the claims that have a row."""
     grids: tuple[Grid, ...]
     curves: tuple[Curve, ...]
     probes: tuple[ProbeView, ...]

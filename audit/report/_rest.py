@@ -15,7 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from audit.figures import number, percent
+from audit.figures import limit, number, percent
 from audit.report._aligned import AlignedRow
 from audit.report._catalogue import Said, chinese_of, script_words, written
 from audit.report._passages import Piece, Segment, pieces, tongue
@@ -105,7 +105,7 @@ def _row(row: Row, known: int, keys: Sequence[str], sentences: Sentences) -> lis
     skips = [[s.count, sentences.place(s.reason)] for s in m.left_out]
     if isinstance(m.value, Absent):
         said: list[object] = [sentences.place(m.value.reason), _runs(m.value.code)]
-        return [row.anchor[known:], where, said, m.eligible - m.used, skips]
+        return [row.anchor[known:], where, said, m.eligible - m.used, skips, _claims(row)]
     assert row.plot is not None
     e = m.value
     effective = None if e.n_effective is None else round(e.n_effective)
@@ -113,7 +113,19 @@ def _row(row: Row, known: int, keys: Sequence[str], sentences: Sentences) -> lis
         *(row.anchor[known:], where, number(e.value), number(e.low), number(e.high)),
         *(row.plot.x, row.plot.low, row.plot.high, e.n, effective, m.eligible - m.used, skips),
         *("" if e.mde is None else number(e.mde), _reading(row.reading)),
+        *(_claims(row), [[k.x, k.beyond_x, k.beyond_width] for k in row.plot.marks] or 0),
     ]
+
+
+def _claims(row: Row) -> object:
+    """Return the status and the limit of each claim on a number; 0 where there is none."""
+    return [
+        [
+            c.verdict.status,
+            ("≤ " if c.verdict.claim.side == "at_most" else "≥ ") + limit(c.verdict.claim.limit),
+        ]
+        for c in row.claims
+    ] or 0
 
 
 def _reading(said: Said | None) -> list[object] | None:

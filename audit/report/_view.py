@@ -44,9 +44,9 @@ from audit.types import (
 )
 
 AT_ONCE = 600
-"""Rows of measurements that stand in the HTML; the script draws the others."""
+"""Rows of measurements that stand in the HTML all together; of more, the declared ones do."""
 MOST_BLOCKS = 400
-MOST_CLAIMS, MOST_FINDINGS, MOST_CHANGES = 400, 200, 400
+MOST_ROWS, MOST_CLAIMS, MOST_FINDINGS, MOST_CHANGES = 250, 250, 80, 300
 """Beyond this, the worst are shown and the rest is counted."""
 
 
@@ -57,9 +57,10 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
     anchors = {name: anchor("m", name) for name in measured}
     flagged = {f.measurement: f.id for f in result.findings[:MOST_FINDINGS]}
     claims = tuple(_claim(v, measured, axes, flagged) for v in result.verdicts)
-    ranked = tuple(sorted(claims, key=lambda c: STATUSES.index(c.verdict.status)))[:MOST_CLAIMS]
+    every = sorted(claims, key=lambda c: STATUSES.index(c.verdict.status))
+    ranked = tuple(every[:MOST_CLAIMS])
     by_measurement: dict[str, tuple[ClaimRow, ...]] = {}
-    for c in ranked:
+    for c in every:
         name = c.verdict.claim.measurement
         by_measurement[name] = (*by_measurement.get(name, ()), c)
     evidence = (e for f in result.findings for e in f.example_ids)
@@ -110,6 +111,7 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
         intervals=intervals,
         claims=ranked,
         claims_total=len(claims),
+        drawn_claims=frozenset(c.anchor for c in ranked),
         grids=drawn_grids,
         curves=drawn_curves,
         probes=probes,
@@ -184,7 +186,7 @@ def _at_once(rows: Mapping[str, Row]) -> frozenset[str]:
     order = [*STATUSES, "absent", "exploratory"]
     claimed = [name for name, row in rows.items() if row.claims]
     claimed.sort(key=lambda name: order.index(rows[name].status))
-    return frozenset(claimed[:AT_ONCE])
+    return frozenset(claimed[:MOST_ROWS])
 
 
 def _ids(run: ProbeRun) -> list[list[str]]:

@@ -200,7 +200,10 @@
     return entry.text;
   };
   var status = function (entry) {
-    return entry.row ? entry.row.getAttribute("data-s") : typeof entry.data[2] === "string" ? "exploratory" : "absent";
+    if (entry.row) { return entry.row.getAttribute("data-s"); }
+    var estimated = typeof entry.data[2] === "string";
+    var claims = entry.data[estimated ? 14 : 5];
+    return claims ? claims[0][0] : estimated ? "exploratory" : "absent";
   };
   var comparing = {
     high: function (a, b) { return numbers(b).value - numbers(a).value; },
@@ -223,11 +226,15 @@
     if (key) { e.setAttribute("data-h", words.en[key] || key); e.setAttribute("data-zh", words.zh[key] || key); }
     return e;
   };
-  var chart = function (x, low, high, none, label) {
+  var chart = function (x, low, high, none, label, marks) {
     var svg = drawn("svg", { "class": "iv", viewBox: "0 0 240 22", "aria-hidden": "true" });
     var title = drawn("title", { "data-z": label[1] }, language === "zh" ? label[1] : label[0]);
     title.setAttribute("data-e", label[0]);
     svg.appendChild(title);
+    (marks || []).forEach(function (m) {
+      svg.appendChild(drawn("rect", { "class": "beyond", x: m[1], y: 0, width: m[2], height: 22 }));
+      svg.appendChild(drawn("path", { "class": "lim", d: "M" + m[0] + " 0V22" }));
+    });
     if (none !== null && none !== undefined) { svg.appendChild(drawn("path", { "class": "nil", d: "M" + none + " 0V22" })); }
     svg.appendChild(drawn("path", { "class": "ci", d: "M" + low + " 11H" + high + "M" + low + " 7v8M" + high + " 7v8" }));
     svg.appendChild(drawn("circle", { "class": "dot", cx: x, cy: 11, r: 3.8 }));
@@ -248,12 +255,18 @@
       return make("span", "sub", [grouped(s[0]), " ", sentence(s[1])]);
     })));
   };
+  var judged = function (claims) {
+    return (claims || []).map(function (c) {
+      var icon = drawn("svg", { "class": "ic", viewBox: "0 0 16 16", "aria-hidden": "true" }, drawn("use", { href: "#i-" + c[0] }));
+      return make("span", "verdict", [make("span", "badge s-" + c[0], [icon, both(c[0])]), " ", c[1], " "]);
+    });
+  };
   var drawRow = function (entry) {
     var d = entry.data;
     var row = make("tr");
     var estimated = typeof d[2] === "string";
     row.id = entry.block.id + d[0];
-    row.setAttribute("data-s", estimated ? "exploratory" : "absent");
+    row.setAttribute("data-s", status(entry));
     var head = make("th");
     head.setAttribute("scope", "row");
     var link = make("a", "perma");
@@ -270,16 +283,16 @@
       add(row, [
         cell("n", "value", make("b", "", d[2])),
         cell("n", "interval", make("span", "span", [d[3], " ", both("to"), " ", d[4]])),
-        make("td", "draw", chart(d[5], d[6], d[7], entry.block.none, [fill(words.en.plot, ends), fill(words.zh.plot, ends)])),
+        make("td", "draw", chart(d[5], d[6], d[7], entry.block.none, [fill(words.en.plot, ends), fill(words.zh.plot, ends)], d[15])),
         cell("n", "n", [grouped(d[8]), d[9] === null ? null : make("span", "sub", both("effective", { n: grouped(d[9]) }))]),
         leftOut(d[10], d[11]),
         cell("n", "MDE", d[12] || "\u2013"),
-        make("td", "why", reads(d[13]) || make("span", "sub", both("exploratory")))
+        make("td", "why", [judged(d[14]), reads(d[13]) || (d[14] ? null : make("span", "sub", both("exploratory")))])
       ]);
     } else {
       var none = cell("none", "value", [both("no_estimate"), " ", make("span", "why", sentence(d[2][0])), " ", make("code", "code", quoted(d[2][1]))]);
       none.setAttribute("colspan", "3");
-      add(row, [none, cell("n", "n", "0"), leftOut(d[3], d[4]), cell("n", "MDE", "\u2013"), make("td", "why")]);
+      add(row, [none, cell("n", "n", "0"), leftOut(d[3], d[4]), cell("n", "MDE", "\u2013"), make("td", "why", judged(d[5]))]);
     }
     rowRoles(row);
     entry.row = row;
