@@ -469,3 +469,18 @@ def test_text_can_be_read_in_both_themes(theme):
     for name in ("edge", "fail"):
         assert contrast(named[f"--{name}"][theme], named["--paper"][theme]) >= 3
     assert contrast(named["--fail"][theme], named["--beyond"][theme]) >= 3
+
+
+def test_names_of_lines_that_end_at_one_point_stand_apart():
+    from itertools import pairwise
+
+    from audit.report._charts import Line, _apart
+
+    lines = tuple(
+        Line(name=n, style=i, points=(), path="", band="", dots=(), name_x=9, name_y=y)
+        for i, (n, y) in enumerate((("a", 50.0), ("b", 50.0), ("c", 120.0), ("d", 57.0)))
+    )
+    ys = sorted(line.name_y for line in _apart(lines))
+    assert min(b - a for a, b in pairwise(ys)) >= 14
+    assert [line.name for line in _apart(lines)] == ["a", "b", "c", "d"]
+    assert _apart(lines)[2].name_y == 120.0

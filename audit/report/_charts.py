@@ -4,7 +4,7 @@ Coordinates only; the templates draw them. Every chart has its numbers in a tabl
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audit.figures import humanise, number, signed
 from audit.report._catalogue import Term, say, written
@@ -287,8 +287,11 @@ def _curve(
     def y_of(value: float) -> float:
         return round(194 - (value - up.low) / (up.high - up.low) * 182, 1)
 
-    drawn = tuple(
-        _line(rest, points, i, x_of, y_of, anchors, key) for i, (rest, points) in enumerate(long)
+    drawn = _apart(
+        tuple(
+            _line(rest, points, i, x_of, y_of, anchors, key)
+            for i, (rest, points) in enumerate(long)
+        )
     )
     said = say(
         "shapes.curve_text",
@@ -317,6 +320,15 @@ def _curve(
         xs=tuple(AxisTick(text=t, x=x_of(v)) for v, t in marks(across)),
         ys=tuple(AxisTick(text=t, y=y_of(v)) for v, t in marks(up)),
     )
+
+
+def _apart(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Return the lines with their names one under the other where their ends meet."""
+    free, found = 0.0, list(lines)
+    for i in sorted(range(len(found)), key=lambda i: (found[i].name_y, i)):
+        y = max(found[i].name_y, free)
+        found[i], free = replace(found[i], name_y=round(y, 1)), y + 14
+    return tuple(found)
 
 
 def _line(
