@@ -1,14 +1,14 @@
 """Which decisions does no substitution of synonyms turn, by majority vote over random ones?
 
-The classifier that is certified is not the shipped one but the *smoothed* one: it draws a random
+The classifier that the bound speaks of is not the shipped one but the *smoothed* one: it draws a random
 synonym for each word, asks the shipped model many times and takes the majority. For it, and for it
 alone, a bound holds against every allowed substitution at once, tried or not: where the vote is so
 clear that even the worst mixture of synonyms cannot take half of it away. The vote is known from a
 sample, so the bound is exact binomial, at a confidence for each text.
 
-    certified_share      texts whose smoothed decision is certified
-    certified_accuracy   certified and as labelled, of the texts with a label
-    smoothed_accuracy    the smoothed decision as labelled, certified or not
+    held_share      texts whose smoothed decision is certified
+    held_accuracy   certified and as labelled, of the texts with a label
+    smoothed_accuracy    the smoothed decision as labelled, held or not
     shipped_accuracy     the shipped model's own decision as labelled, of the same texts
     vote_agreement       the smoothed decision is the shipped model's
 
@@ -38,8 +38,8 @@ from audit.synonyms import Synonyms
 from audit.text import words
 from audit.types import Absent, Cases, Estimate, Example, Fact, Measurement, Skip
 
-_WITH_LABELS = ("certified_accuracy", "smoothed_accuracy", "shipped_accuracy")
-_ALWAYS = ("certified_share", "vote_agreement")
+_WITH_LABELS = ("held_accuracy", "smoothed_accuracy", "shipped_accuracy")
+_ALWAYS = ("held_share", "vote_agreement")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ class Certificate:
             bench.progress(i + 1, len(drawn))
         yield from self._measured(bench, drawn, len(some), shipped, winners, certified)
         yield Cases(
-            metric=bench.id("certified_share"),
+            metric=bench.id("held_share"),
             example_id=[drawn[i].id for i in cases],
             cluster=[drawn[i].cluster for i in cases],
             before=[shown(drawn[i].text) for i in cases],
@@ -135,7 +135,7 @@ class Certificate:
             flipped=[True] * len(cases),
             note=[
                 "one of the random substitutions; the vote is "
-                + ("certified all the same" if certified[i] else "not certified")
+                + ("beyond any substitution's reach" if certified[i] else "not beyond reach")
                 for i in cases
             ],
         )
@@ -162,12 +162,12 @@ class Certificate:
         # Its scores are never read: a label is right or not.
         smoothed = replace(shipped, label=vote)
         found = {
-            "certified_share": (everyone, sure),
+            "held_share": (everyone, sure),
             "vote_agreement": (everyone, vote == shipped.label),
         }
-        if "certified_accuracy" in self._metrics(bench):
+        if "held_accuracy" in self._metrics(bench):
             right = correct(bench.decision, decided_at(smoothed, known), with_label)
-            found["certified_accuracy"] = known, right & sure[known]
+            found["held_accuracy"] = known, right & sure[known]
             found["smoothed_accuracy"] = known, right
             found["shipped_accuracy"] = (
                 known,
@@ -211,7 +211,7 @@ class Certificate:
 
     def _check(self, bench: Bench) -> None:
         if any(e.second is not None for e in bench.corpus.examples):
-            raise Unsupported("Texts for a model that reads pairs cannot be certified yet.")
+            raise Unsupported("Texts for a model that reads pairs have no such bound yet.")
         if bench.resources.wordnet_source() is None:
             raise Unsupported(
                 "The certificate's synonyms need WordNet, which is not on this machine.",
