@@ -1,13 +1,13 @@
 """Which decisions does no substitution of synonyms turn, by majority vote over random ones?
 
-The classifier that the bound speaks of is not the shipped one but the *smoothed* one: it draws a random
-synonym for each word, asks the shipped model many times and takes the majority. For it, and for it
-alone, a bound holds against every allowed substitution at once, tried or not: where the vote is so
+The classifier that the bound speaks of is not the shipped one but the *smoothed* one: it draws a
+random synonym for each word, asks the shipped model many times and takes the majority. For it, and
+for it alone, a bound holds against every allowed substitution at once, tried or not: where the vote is so
 clear that even the worst mixture of synonyms cannot take half of it away. The vote is known from a
 sample, so the bound is exact binomial, at a confidence for each text.
 
-    held_share      texts whose smoothed decision is certified
-    held_accuracy   certified and as labelled, of the texts with a label
+    held_share           texts whose smoothed decision no allowed substitution turns
+    held_accuracy        the same and as labelled, of the texts with a label
     smoothed_accuracy    the smoothed decision as labelled, held or not
     shipped_accuracy     the shipped model's own decision as labelled, of the same texts
     vote_agreement       the smoothed decision is the shipped model's
