@@ -149,6 +149,6 @@ def test_marked_words_are_found_above_chance_where_the_model_reads_them():
     assert one.left_out == 5 and one.token_f1.n == 15
     assert one.token_f1.value == one.iou_f1.value == pytest.approx(1.0)
     assert one.average_precision.value == pytest.approx(1.0) and one.over_chance.low > 0
-    wrong = agreement(found, [[(0, 1)]] * 20)
-    assert wrong.token_f1.value < 0.5
+    wrong = agreement(found, [[(len(text) - 1, len(text))] for text in texts])
+    assert wrong.token_f1.value == 0.0 and wrong.left_out == 0
     assert isinstance(agreement(found, [[]] * 20).token_f1, Absent)
