@@ -29,6 +29,7 @@ from audit.foreign import borrowed_randomness
 from audit.fscore import macro_f1, said, truth
 from audit.hardening import Reader, Round, Slots
 from audit.huggingface import quiet
+from audit.kept import keep_epochs
 from audit.newhead import drop, freeze, positions_of, with_new_head
 from audit.objective import Loss, Objective, label_weights
 from audit.seeding import stream
@@ -203,7 +204,7 @@ def _fit(
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
-        save_total_limit=2,
+        save_total_limit=None if settings.keep_epochs else 2,
         load_best_model_at_end=True,
         metric_for_best_model="macro_f1",
         greater_is_better=True,
@@ -269,6 +270,8 @@ def _fit(
     if settings.method == "full":
         model.save_pretrained(final)
         tokenizer.save_pretrained(final)
+        if settings.keep_epochs:
+            keep_epochs(folder, final, tokenizer)
     else:
         finish(model, tokenizer, folder / "base", final)
     best = max(curve, key=lambda e: (e.dev_macro_f1, -e.epoch)).epoch

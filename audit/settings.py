@@ -52,6 +52,9 @@ class TrainConfig:
     seed: int = 0
     seeds: int = 1
     """Trainings of a retrain, with seeds `seed`, `seed` + 1, …: a claim about a recipe wants 3."""
+    keep_epochs: bool = False
+    """Keep the model after each epoch in ``epochs/`` beside the best one, for ``evenhand epochs``;
+    with method ``full``."""
     report_to: tuple[str, ...] = ()
     """Experiment trackers that transformers shall report to; none by default."""
 
@@ -82,6 +85,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {value}")
+        if self.method != "full" and self.keep_epochs:
+            raise ValueError("keep_epochs is for method full")
         if self.method != "full" and self.freeze_layers:
             raise ValueError(f"freeze_layers is for method full; {self.method} freezes them all")
 

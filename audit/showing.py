@@ -81,6 +81,17 @@ def rated(found: Sequence[Rated], strangers: int) -> str:
     return said
 
 
+def by_epoch(found: Standing) -> str:
+    """Return each objective against the epoch, and what differs from the first one."""
+    head = ("checkpoint", *(name for name, _ in found.objectives), "against the first")
+    told = ["-", *(counted(leading(c)[0]) for c in found.comparisons)]
+    rows = [
+        (name, *map(estimate, found.points[name]), said)
+        for name, said in zip(found.names, told, strict=True)
+    ]
+    return "\n".join([table(head, rows), *map(plain, found.left_out)])
+
+
 def margins_of(said: Sequence[str]) -> dict[str, float]:
     """Read margins given as ``METRIC=0.02``.
 

@@ -277,6 +277,9 @@ def _what(
     own["precision"] = fitting.precision(settings)
     own.pop("seeds")
     own.pop("report_to")
+    if not own["keep_epochs"]:
+        # What is kept beside it moves no model.
+        own.pop("keep_epochs")
     return {
         "schema": 1,
         "settings": json.loads(json.dumps(own)),

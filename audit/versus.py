@@ -82,13 +82,32 @@ class Plane:
     """Path through the audits that no other beats on these two."""
 
 
-def to_html(found: Standing) -> str:
-    """Return the comparison as one page with nothing to download and no script."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """One objective along audits of one model at several times."""
+
+    name: str
+    text: str
+    points: tuple[tuple[str, float, float, float, float], ...]
+    """Name, across, value, low and high."""
+    line: str
+    ys: tuple[tuple[float, str], ...]
+    none: float | None
+
+
+def to_html(found: Standing, *, ordered: bool = False) -> str:
+    """Return the comparison as one page with nothing to download and no script.
+
+    Args:
+        found: The audits, held against the first.
+        ordered: They are one model at several times: each objective is drawn along them.
+    """
     return report.page(
         "compare.html.j2",
         found=found,
         pairs=[_pair(found, i) for i in range(len(found.comparisons))],
-        planes=planes(found),
+        planes=planes(found) if not ordered else (),
+        courses=courses(found) if ordered else (),
         objectives=[(parse(n).metric or n, parse(n).where, w) for n, w in found.objectives],
         ways={"nearer_zero": "nearer 0 is better"}
         | {w: f"{w} is better" for w in ("higher", "lower")},
@@ -138,6 +157,41 @@ def counted(changes: Sequence[Change]) -> str:
 def planes(found: Standing) -> tuple[Plane, ...]:
     """Return the first objective against each of the others."""
     return tuple(_plane(found, i) for i in range(1, len(found.objectives)))
+
+
+def courses(found: Standing) -> tuple[Course, ...]:
+    """Return each objective along the audits, in their order."""
+    made = []
+    room = (_RIGHT - _LEFT) / len(found.names)
+    for i, (name, way) in enumerate(found.objectives):
+        row = [found.points[n][i] for n in found.names]
+        none = 0.0 if way == "nearer_zero" else None
+        scale = report.axis([x for e in row for x in (e.low, e.high)], share=False, none=none)
+
+        def y_of(value: float, scale: report.Axis = scale) -> float:
+            share = (value - scale.low) / (scale.high - scale.low)
+            return round(_BOTTOM - share * (_BOTTOM - _TOP), 1)
+
+        xs = [round(_LEFT + room * (k + 0.5), 1) for k in range(len(row))]
+        said = "; ".join(
+            f"{n}: {number(e.value)}, {number(e.low)} to {number(e.high)}"
+            for n, e in zip(found.names, row, strict=True)
+        )
+        points = tuple(
+            (n, x, y_of(e.value), y_of(e.low), y_of(e.high))
+            for n, x, e in zip(found.names, xs, row, strict=True)
+        )
+        made.append(
+            Course(
+                name=name,
+                text=f"{name}. {said}.",
+                points=points,
+                line="M" + "L".join(f"{x} {y}" for _, x, y, _, _ in points),
+                ys=_ticks(scale, y_of),
+                none=None if none is None else y_of(0.0),
+            )
+        )
+    return tuple(made)
 
 
 def _pair(found: Standing, i: int) -> Pair:

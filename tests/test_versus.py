@@ -35,7 +35,7 @@ def test_the_page_shows_first_what_was_asked_and_folds_the_rest(two, tmp_path, c
     assert len(first) + len(rest) == len(changes) and {c.measurement for c in first} >= {"accuracy"}
     assert f"{len(rest)} further measurements" in said
     assert told["comparisons"][0]["advice"][0] in html
-    assert "<script" not in html and "unsafe" not in html and "default-src 'none'" in html
+    assert "<script" not in html and "unsafe" not in html and "default-src &#39;none&#39;" in html
     assert html == versus.to_html(standing(two))
 
 

@@ -44,6 +44,7 @@ for command in (
     _auditing.train,
     _auditing.retrain,
     _auditing.parity,
+    _auditing.epochs,
     _showing.compare,
     _rating.rate,
     _reviewing.review,

@@ -139,6 +139,9 @@ def train(
     lr_sweep: Annotated[
         bool, typer.Option(help="Try three learning rates, keep the best.")
     ] = False,
+    keep_epochs: Annotated[
+        bool, typer.Option("--keep-epochs", help="Keep every epoch's model, to audit them.")
+    ] = False,
     limit: Annotated[int | None, typer.Option(help="Read only so many training texts.")] = None,
     quiet: Quiet = False,
 ) -> int:
@@ -169,6 +172,7 @@ def train(
                 "dropout": dropout,
                 "precision": precision,
                 "report_to": report_to or [],
+                "keep_epochs": keep_epochs,
             },
             lr_sweep=lr_sweep,
             on_progress=display.training,
@@ -229,4 +233,40 @@ def parity(
         )
     print(parity_table(found))
     print(f"Audits: {found.folders[0]}, {found.folders[1]}")
+    return 0
+
+
+def epochs(
+    audit: Annotated[Path, typer.Argument(help="Audit file.")],
+    checkpoints: Annotated[
+        list[Path], typer.Argument(help="Folders of models, or the one that holds them.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the audits.")] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Measurement to follow besides accuracy.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Audit the checkpoints of one training: accuracy and a gap against the epoch."""
+    from audit import config, console, versus
+    from audit.epochs import epochs as work
+    from audit.files import write_text
+    from audit.showing import by_epoch
+
+    read = config.read(audit)
+    folder = out or audit.parent / f"{read.audit.out}-epochs"
+    with console.Display(quiet=quiet) as display:
+        found = work(
+            read,
+            checkpoints,
+            folder,
+            base=audit.parent,
+            objectives=objective or (),
+            progress=display,
+        )
+    page = html or folder / "epochs.html"
+    write_text(page, versus.to_html(found, ordered=True))
+    print(by_epoch(found))
+    print(f"Page: {page}")
     return 0
