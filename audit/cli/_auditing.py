@@ -198,7 +198,8 @@ def retrain(
         result = work(read, folder, base=audit.parent, display=display)
     write_text(folder / "report.html", render(result))
     print(console.verdicts(result))
-    for sentence in result.comparison.words if result.comparison else ():
+    found = result.comparison
+    for sentence in (*found.words, *found.advice) if found else ():
         print(console.plain(sentence))
     print(f"Report: {folder / 'report.html'}")
     return 0
