@@ -47,7 +47,7 @@ TESTS = (
     *("test_proportions", "test_ranking", "test_calibrating", "test_sequential"),
     *("test_group_rates", "test_labels", "test_exploratory", "test_printed_effects"),
     *("test_gate_table", "test_resampling", "test_power_of_claims", "test_impact_ratio"),
-    *("test_small_print", "test_looks", "test_versus"),
+    *("test_small_print", "test_looks"),
 )
 QUICK = ("test_anchors", "test_edges")
 SEED, DRAWN, BAR = 0, 300, 0.85
