@@ -397,3 +397,21 @@ def test_how_far_a_text_is_from_the_other_decision():
     assert decision.distance(several, np.array([[0.9, 0.6]])) == pytest.approx([0.1])
     assert decision.names(top, 2) == ("c",) and decision.names(several, 3) == ("a", "b")
     assert decision.names(several, 0) == ()
+
+
+def test_a_number_that_was_looked_at_once_is_itself():
+    from audit.intervals import by_itself
+
+    e = stats.share(3, 9)
+    assert by_itself(e) is e
+
+
+def test_a_correlation_is_pearsons_with_an_interval_around_it():
+    from audit.resampling import correlation
+
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=60)
+    y = x + rng.normal(size=60)
+    e = correlation(x, y, rng=rng)
+    assert e.value == pytest.approx(np.corrcoef(x, y)[0, 1]) and -1 <= e.low < e.value < e.high <= 1
+    assert isinstance(correlation(np.ones(20), y[:20], rng=rng), Absent)
