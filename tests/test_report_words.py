@@ -16,7 +16,16 @@ from audit.errors import Unsupported
 from audit.figures import humanise
 from audit.findings import _ADVICE, _OTHER_ADVICE
 from audit.report import render
-from audit.report._catalogue import LANGUAGES, Said, Words, chinese_of, english, say, written
+from audit.report._catalogue import (
+    LANGUAGES,
+    Said,
+    Words,
+    chinese_of,
+    english,
+    say,
+    shown_name,
+    written,
+)
 from audit.report._methods import definition, interval_words
 from audit.report._wording import duration, when
 from audit.resources import Resources
@@ -154,7 +163,7 @@ def test_every_shipped_probe_has_its_methods_in_both_languages():
         assert probe["source"] and probe["metrics"]
         assert chinese_of(humanise(name)) is not None, name
         for metric in probe["metrics"]:
-            assert chinese_of(humanise(metric)) is not None, metric
+            assert chinese_of(shown_name(metric)) is not None, metric
 
 
 def test_every_number_of_the_fixtures_says_how_it_was_made():
@@ -228,7 +237,7 @@ def spoken():
                 found.add(("said", fact.reason))
             elif isinstance(fact, Measurement):
                 found.add(("metric", (name, fact.metric)))
-                found |= {("said", humanise(fact.metric)), ("said", fact.unit)}
+                found |= {("said", shown_name(fact.metric)), ("said", fact.unit)}
                 found |= {("said", s.reason) for s in fact.left_out}
                 if isinstance(fact.value, Absent):
                     found.add(("said", fact.value.reason))

@@ -23,6 +23,10 @@ LANGUAGES = {"en": "en", "zh": "zh-CN"}
 _SLOT = re.compile(r"\{(\w+)\}")
 _PLAIN = re.compile(r"[\w.,%+\-\u2212<>=≤≥ ]*\d[\d.,%e\-]*|")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+_OTHERWISE = {
+    "certified_share": "share held by the certificate",
+    "certified_accuracy": "accuracy held by the certificate",
+}
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -99,9 +103,14 @@ def both(said: Said | Pair | str) -> Markup:
     return _both_of(every["en"], every["zh"])
 
 
+def shown_name(name: str) -> str:
+    """Return a name as a reader sees it: no name of a metric reads as a verdict."""
+    return _OTHERWISE.get(name) or humanise(name)
+
+
 def named(name: str) -> Markup:
     """Return a name that the suite gives: as it is written, and in Chinese where it is known."""
-    shown = humanise(name)
+    shown = shown_name(name)
     chinese = _chinese(shown)
     return quoted(shown) if chinese is None else _both_of(quoted(shown), chinese)
 
@@ -162,7 +171,7 @@ def _text(language: str, value: object) -> str:
     if isinstance(value, Said):
         return written(language, value)
     if isinstance(value, Term):
-        shown = humanise(value)
+        shown = shown_name(value)
         return (language == "zh" and chinese_of(shown)) or visible(shown)
     if isinstance(value, list | tuple):
         return _listed(language, [_text(language, v) for v in value])
@@ -177,7 +186,7 @@ def _html(language: str, value: object) -> Markup:
     if isinstance(value, Said):
         return markup(language, value)
     if isinstance(value, Term):
-        shown = humanise(value)
+        shown = shown_name(value)
         return (language == "zh" and _chinese(shown)) or quoted(shown)
     if isinstance(value, list | tuple):
         return Markup(_listed(language, [_html(language, v) for v in value]))
