@@ -29,6 +29,7 @@ def files(tmp_path_factory):
     return folder
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -187,6 +187,7 @@ def test_small_targets_are_large_enough(visit):
     assert small == 0
 
 
+@pytest.mark.timeout(900)
 def test_a_page_of_ten_thousand_numbers_is_usable_at_once(browser, files):
     """On the clock of the page's own thread: other work on the machine does not count."""
     (files / "large.html").write_text(render(fixture.large(measurements=10_000)), "utf-8")
