@@ -41,7 +41,7 @@ from audit.resources import Resources
 from audit.retrain import retrain
 from audit.types import Absent, Estimate
 
-GAP = "swaps.favourable_gap[axis=gender,pair=female–male]"
+GAP = "swaps.favourable_gap[axis=gender,pair=female-male]"
 LIMIT, MARGIN = 0.02, 0.02
 QUICK_LIMIT, QUICK_MARGIN = 0.05, 0.08
 """Some hundred texts cannot show more."""
