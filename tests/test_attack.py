@@ -413,7 +413,7 @@ def test_settings_that_cannot_be_are_refused():
 def test_the_goal_near_a_row_that_misses_one_is_not_softmaxed(ta):
     """A row off by 1e-5 would have TextAttack squash the whole request into near-equal scores."""
     goal = attacks.changed_decision(ta)(
-        lambda texts: np.array([[0.1, 0.9 - 1e-5]] * len(texts)),
+        lambda texts, of="": np.array([[0.1, 0.9 - 1e-5]] * len(texts)),
         Decision(labels=("a", "b"), favourable=("b",)),
         None,
     )

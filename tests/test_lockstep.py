@@ -202,8 +202,13 @@ def test_ctrl_c_inside_a_search_ends_all_of_them():
 
     random.seed(3)
     before = random.getstate()
-    with pytest.raises(KeyboardInterrupt):
-        list(run([waiting, interrupted, waiting], score, rngs=rngs()))
+    # A shell that starts the tests in the background has them ignore the signal.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(run([waiting, interrupted, waiting], score, rngs=rngs()))
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert closed == [1, 1]
     assert random.getstate() == before
 
