@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlencode
 
 import pytest
-from tiny import tiny_bert
+from tiny import small_audit
 
 from audit import web
-from audit.cli import main
 from audit.decision import make
 from audit.errors import ConfigError, DataError
 from audit.explain import Audited
@@ -38,19 +37,7 @@ COOKIE = f"evenhand-{PORT}={TOKEN}"
 def folder(tmp_path_factory):
     """An audit that has been run."""
     home = tmp_path_factory.mktemp("audit")
-    tiny_bert(home / "model", [*TEXTS, "he his him"])
-    table = ["id,text,label,sex"]
-    for i, text in enumerate(TEXTS):
-        table.append(f't{i},"{text}",{"positive" if i else "negative"},{"f" if i == 0 else "m"}')
-    (home / "texts.csv").write_text("\n".join(table) + "\n", "utf-8")
-    (home / "audit.toml").write_text(
-        '[model]\npath = "model"\ndevice = "cpu"\n[decision]\nfavourable = ["positive"]\n'
-        '[corpora.test]\npath = "texts.csv"\ntext = "text"\nlabel = "label"\nid = "id"\n'
-        'check_labels = false\n[corpora.test.groups]\nsex = "sex"\n'
-        '[[probe]]\nname = "swaps"\naxis = "gender"\n',
-        "utf-8",
-    )
-    assert main(["run", str(home / "audit.toml"), "--quiet"]) == 0
+    small_audit(home, TEXTS)
     return home
 
 

@@ -11,9 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tiny import tiny_bert
-
-from audit.cli import main
+from tiny import small_audit
 
 EVIL = "<img src=x onerror=window.broken=1><script>window.broken=1</script>"
 TEXTS = [
@@ -31,19 +29,7 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     home = tmp_path_factory.mktemp("audit")
-    tiny_bert(home / "model", [*TEXTS, "he his him"])
-    table = ["id,text,label,sex"]
-    for i, text in enumerate(TEXTS):
-        table.append(f't{i},"{text}",{"positive" if i else "negative"},{"f" if i == 0 else "m"}')
-    (home / "texts.csv").write_text("\n".join(table) + "\n", "utf-8")
-    (home / "audit.toml").write_text(
-        '[model]\npath = "model"\ndevice = "cpu"\n[decision]\nfavourable = ["positive"]\n'
-        '[corpora.test]\npath = "texts.csv"\ntext = "text"\nlabel = "label"\nid = "id"\n'
-        'check_labels = false\n[corpora.test.groups]\nsex = "sex"\n'
-        '[[probe]]\nname = "swaps"\naxis = "gender"\n',
-        "utf-8",
-    )
-    assert main(["run", str(home / "audit.toml"), "--quiet"]) == 0
+    small_audit(home, TEXTS)
     command = [sys.executable, "-m", "audit.cli", "inspect", "audit.toml", "--no-browser"]
     with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as running:
         found = re.search(r"http://\S+", running.stdout.readline()).group()

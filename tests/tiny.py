@@ -254,3 +254,22 @@ def tiny_writer(
         folder, vocabulary, max_length=64 if kind != "causal" else 160, ends=kind != "causal"
     )
     return folder
+
+
+def small_audit(home: Path, texts: Sequence[str]) -> None:
+    """Write a random BERT, a few labelled texts and an audit file into `home`, and run it."""
+    from audit.cli import main
+
+    tiny_bert(home / "model", [*texts, "he his him"])
+    table = ["id,text,label,sex"]
+    for i, text in enumerate(texts):
+        table.append(f't{i},"{text}",{"positive" if i else "negative"},{"f" if i == 0 else "m"}')
+    (home / "texts.csv").write_text("\n".join(table) + "\n", "utf-8")
+    (home / "audit.toml").write_text(
+        '[model]\npath = "model"\ndevice = "cpu"\n[decision]\nfavourable = ["positive"]\n'
+        '[corpora.test]\npath = "texts.csv"\ntext = "text"\nlabel = "label"\nid = "id"\n'
+        'check_labels = false\n[corpora.test.groups]\nsex = "sex"\n'
+        '[[probe]]\nname = "swaps"\naxis = "gender"\n',
+        "utf-8",
+    )
+    assert main(["run", str(home / "audit.toml"), "--quiet"]) == 0
