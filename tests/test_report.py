@@ -484,3 +484,13 @@ def test_names_of_lines_that_end_at_one_point_stand_apart():
     assert min(b - a for a, b in pairwise(ys)) >= 14
     assert [line.name for line in _apart(lines)] == ["a", "b", "c", "d"]
     assert _apart(lines)[2].name_y == 120.0
+
+
+def test_a_crash_never_reads_as_nothing_found():
+    """Every probe crashed: no sentence of the page may sound like a clean result."""
+    page = render(fixture.ALL["crashed"]())
+    assert page.count("1 claim could not be judged: a probe crashed or gave no number.") == 2
+    assert "Mend what crashed or is missing" in page
+    assert "No claim failed" not in page and "Nothing follows from the claims" not in page
+    clear = render(fixture.ALL["clear"]())
+    assert "No claim failed" in clear and "could not be judged" not in clear
