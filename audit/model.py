@@ -40,7 +40,7 @@ def identify(spec: ModelSpec, base: Path = Path()) -> Identity:
 def _identify(spec: ModelSpec, base: Path) -> Identity:
     file, colon, name = spec.path.rpartition(":")
     if colon and (file.endswith(".py") or name.isidentifier()):
-        return _identify_callable(_user_object(file, name, base), spec)
+        return _identify_callable(_user_object(file, name, base), spec, base)
     folder = base / spec.path
     if folder.exists():
         if not folder.is_dir():
@@ -115,7 +115,9 @@ def _user_object(file: str, name: str, base: Path) -> Any:
                 raise ModelError(f"There is no file {file}.")
             module = importlib.util.module_from_spec(module_spec)
             sys.modules.setdefault(path.stem, module)
-            module_spec.loader.exec_module(module)
+            # Not the loader's own way: it would take the bytecode of a file that was changed within
+            # the second and kept its size.
+            exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
         else:
             module = importlib.import_module(file)
         return getattr(module, name)
@@ -129,7 +131,18 @@ def _user_object(file: str, name: str, base: Path) -> Any:
         ) from problem
 
 
-def _identify_callable(call: Any, spec: ModelSpec) -> Identity:
+def _source(call: Any, spec: ModelSpec, base: Path) -> bytes:
+    file = base / spec.path.rpartition(":")[0]
+    # The file itself where there is one: another of the same name may have been imported before.
+    if file.suffix == ".py" and file.is_file():
+        return file.read_bytes()
+    try:
+        return inspect.getsource(inspect.getmodule(call) or type(call)).encode()
+    except (OSError, TypeError):
+        return repr(type(call)).encode()
+
+
+def _identify_callable(call: Any, spec: ModelSpec, base: Path) -> Identity:
     said = getattr(call, "labels", None)
     if said is None:
         said = getattr(call, "classes_", None)
@@ -144,11 +157,7 @@ def _identify_callable(call: Any, spec: ModelSpec) -> Identity:
     if fingerprint is None:
         # Without a name of its own a callable is known by its source: a change in what it reads
         # from elsewhere is not seen, so the file's text is hashed as a whole.
-        try:
-            source = inspect.getsource(inspect.getmodule(call) or type(call))
-        except (OSError, TypeError):
-            source = repr(type(call))
-        state = hashlib.sha256(source.encode())
+        state = hashlib.sha256(_source(call, spec, base))
         state.update(_state(call))
         fingerprint = f"callable:{state.hexdigest()}"
     head: Head = "multi" if getattr(call, "head", "single") == "multi" else "single"
