@@ -101,7 +101,7 @@ class Certificate:
         # Where nothing can be substituted there is nothing to certify.
         drawn = [e for e in some if any(synonyms.of(w.lower) for w in words(e.text))]
         shipped = bench.decide(bench.scorer([e.input for e in drawn]))
-        winners, certified = [], []
+        winners, held = [], []
         cases: dict[int, tuple[str, float]] = {}
         for i, e in enumerate(drawn):
             texts = self._random(bench, synonyms, e)
@@ -118,12 +118,12 @@ class Certificate:
                 level=self.confidence,
             )
             winners.append(winner)
-            certified.append(not isinstance(bound, Absent) and bound.certified)
+            held.append(not isinstance(bound, Absent) and bound.certified)
             other = next((k for k, label in enumerate(labels) if label != shipped.label[i]), None)
             if other is not None:
                 cases[i] = texts[other], float(decided.score[other])
             bench.progress(i + 1, len(drawn))
-        yield from self._measured(bench, drawn, len(some), shipped, winners, certified)
+        yield from self._measured(bench, drawn, len(some), shipped, winners, held)
         yield Cases(
             metric=bench.id("held_share"),
             example_id=[drawn[i].id for i in cases],
@@ -135,7 +135,7 @@ class Certificate:
             flipped=[True] * len(cases),
             note=[
                 "one of the random substitutions; the vote is "
-                + ("beyond any substitution's reach" if certified[i] else "not beyond reach")
+                + ("beyond any substitution's reach" if held[i] else "not beyond reach")
                 for i in cases
             ],
         )
@@ -147,13 +147,13 @@ class Certificate:
         asked: int,
         shipped: Decided,
         winners: Sequence[int],
-        certified: Sequence[bool],
+        held: Sequence[bool],
     ) -> Iterator[Measurement]:
         budget = (
             f"majority vote of {self.samples} random substitutions, not the shipped model; "
             f"{'every word' if self.words is None else f'at most {self.words} words'} with synonyms"
         )
-        sure = np.array(certified, dtype=bool)
+        sure = np.array(held, dtype=bool)
         vote = np.array(winners, dtype=shipped.label.dtype)
         everyone = np.arange(len(drawn))
         n = len(bench.corpus.examples)

@@ -16,6 +16,7 @@ from audit.figures import number, parse, percent
 from audit.report import render
 from audit.report._passages import compare, heat, hidden, pieces, tongue, visible
 from audit.report._plots import axis, plot
+from audit.report._sections import detectable
 from audit.shipped import shipped
 from audit.types import Estimate, measurement_id
 
@@ -494,3 +495,24 @@ def test_a_crash_never_reads_as_nothing_found():
     assert "No claim failed" not in page and "Nothing follows from the claims" not in page
     clear = render(fixture.ALL["clear"]())
     assert "No claim failed" in clear and "could not be judged" not in clear
+
+
+def test_the_smallest_effects_show_the_worse_of_two_limits():
+    """A number kept on one side and broken on the other must not read as a pass."""
+    result = fixture.ALL["normal"]()
+    measured = {m.id: m for run in result.runs for m in run.measurements}
+    failing = next(
+        v
+        for v in result.verdicts
+        if v.status == "fail" and getattr(measured[v.claim.measurement].value, "mde", None)
+    )
+    kept = replace(
+        failing,
+        status="pass",
+        claim=replace(failing.claim, id=failing.claim.id + " kept", limit=0.9),
+    )
+    for verdicts in ((kept, *result.verdicts), (*result.verdicts, kept)):
+        found, _ = detectable(replace(result, verdicts=verdicts), dict.fromkeys(measured, "x"))
+        m = measured[failing.claim.measurement]
+        (one,) = [d for d in found if d.metric == m.metric and d.where == m.where]
+        assert one.status == "fail"

@@ -146,6 +146,7 @@ def _option(key: str) -> Markup:
     from markupsafe import Markup
 
     english, chinese = (words.written(name, say(key)) for name in ("en", "zh"))
+    # `format` of Markup escapes both; they are words of the catalogue besides.
     return Markup('data-zt="{}">{}').format(chinese, english)
 
 
@@ -154,7 +155,7 @@ def _tongue(text: str) -> Markup:
     from markupsafe import Markup
 
     found = tongue(text)
-    return Markup(f' lang="{found}"') if found else Markup("")
+    return Markup(' lang="{}"').format(found) if found else Markup("")
 
 
 def _policy(script: str, style: str) -> str:

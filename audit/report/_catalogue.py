@@ -4,6 +4,9 @@ Catalogues are data: ``messages/en.toml`` and ``messages/zh.toml`` hold the page
 ``messages/sentences.toml`` what other parts of the suite write into a result in English, as
 patterns. A stored sentence that fits a pattern is shown in both languages, with the same numbers and
 names in both; one that fits none is shown as it stands, marked as English.
+
+Markup is made of this suite's own tags alone: words of others come in by `format`, `join` and
+`escape`, each of which escapes them.
 """
 
 import re

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from audit.figures import limit, number
 from audit.report._catalogue import Said, Term, say
 from audit.report._shapes import FindingView
+from audit.report._wording import STATUSES
 from audit.types import AuditResult, Estimate, PlannedProbe, ProbeRun, Status
 
 _SCOPE = ("purpose", "users", "affected", "languages", "context", "out_of_scope")
@@ -161,7 +162,9 @@ def detectable(
     result: AuditResult, anchors: Mapping[str, str]
 ) -> tuple[tuple[Detectable, ...], int]:
     """Return the numbers with a minimum detectable effect, claims first, and how many more."""
-    claimed = {v.claim.measurement: v for v in reversed(result.verdicts)}
+    # A number may have a limit on either side: what is worse of the two stands beside it.
+    worst_last = sorted(result.verdicts, key=lambda v: -STATUSES.index(v.status))
+    claimed = {v.claim.measurement: v for v in worst_last}
     found = []
     for run in result.runs:
         for m in run.measurements:
