@@ -10,9 +10,11 @@ import importlib
 import os
 import re
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -23,6 +25,7 @@ from audit.generators import kept_randomness
 
 PREFIX = "textattack:"
 _PATH = re.compile(r"([A-Za-z_][\w.]*:)?[A-Za-z_]\w*")
+_one_at_a_time = threading.RLock()
 _SENTENCE = "The little dog was very good at this new game yesterday."
 
 
@@ -60,19 +63,20 @@ def _parts(path: str, kit: Kit) -> Parts:
 
 
 def _ready(path: str, ta: Any) -> None:
-    """Build the recipe and try it on one sentence.
+    """See that the recipe can be built and tried.
 
     Raises:
         Unsupported: If a resource is missing, or its goal is none that a decision can have.
         ConfigError: If TextAttack has no such recipe.
     """
     try:
-        with kept_randomness(), offline():
-            made = _built(ta, path)
-            text = ta.shared.AttackedText(_SENTENCE)
-            made.get_transformations(text, original_text=text)
+        made = _built(ta, path)
     except ConfigError:
         raise
+    except Unsupported as missing:
+        raise Unsupported(
+            f"TextAttack's recipe {path} does not run here: {missing}", hint=missing.hint
+        ) from missing
     except Exception as problem:  # Recipes raise what their many parts raise.
         said = [line.strip() for line in str(problem).splitlines() if line.strip(" *")]
         if "Sentence() takes no arguments" in str(problem):
@@ -92,15 +96,19 @@ def _ready(path: str, ta: Any) -> None:
         )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _built(ta: Any, path: str) -> Any:
-    """Return the attack as the recipe builds it, around a model that is never asked."""
+    """Return the attack as the recipe builds it, around a model that is never asked.
+
+    It is tried on one sentence at once: parts that load what they need at their first use have
+    loaded it by then, or have said what is missing.
+    """
     module, _, name = path.rpartition(":")
     try:
         home = importlib.import_module(module) if module else ta.attack_recipes
         made = getattr(home, name)
     except (ImportError, AttributeError) as problem:
-        known = [n for n in dir(ta.attack_recipes) if re.search(r"\d{4}$", n)]
+        known = [n for n in dir(ta.attack_recipes) if re.fullmatch(r"[A-Z].*\d{4}", n)]
         raise ConfigError(
             f"There is no recipe {path!r} in {module or 'TextAttack'}.",
             hint=did_you_mean(name, known) if not module else "",
@@ -112,21 +120,57 @@ def _built(ta: Any, path: str) -> Any:
         def __call__(self, texts: list[str]) -> Any:
             raise RuntimeError("the recipe asks the model while it is built")
 
-    return made.build(Unasked())
+    with kept_randomness(), offline(ta):
+        attack = made.build(Unasked())
+        text = ta.shared.AttackedText(_SENTENCE)
+        attack.get_transformations(text, original_text=text)
+    return attack
 
 
 @contextmanager
-def offline() -> Iterator[None]:
-    """Refuse every connection for a block: what is not on this machine is missing."""
+def offline(ta: Any) -> Iterator[None]:
+    """Refuse every connection for a block: what is not on this machine is missing.
+
+    TextAttack's own downloads are answered from its cache folder, in which nothing is written:
+    tried and failed, they would leave an open file, an empty archive and a held lock behind.
+    Connections of other threads are refused too while it lasts; blocks take turns.
+
+    Raises:
+        Unsupported: Inside the block, where TextAttack wants a file that its cache does not hold.
+    """
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError("it wants to download something, and no network is used here")
 
-    with mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"}), foreign.no_downloads():
-        hub = importlib.import_module("huggingface_hub.constants")
-        with (
-            mock.patch.object(hub, "HF_HUB_OFFLINE", True),
-            mock.patch.object(socket.socket, "connect", refuse),
-            mock.patch.object(socket, "getaddrinfo", refuse),
-        ):
-            yield
+    install = ta.shared.utils.install
+
+    def cached(name: str, how: str) -> str:
+        place = Path(install.TEXTATTACK_CACHE_DIR) / name
+        if place.exists():
+            return str(place)
+        raise Unsupported(
+            f"it wants {name}, which is not in {install.TEXTATTACK_CACHE_DIR}.",
+            hint="Get it once, with a network, by: "
+            f'python -c "from audit import foreign; foreign.textattack().shared.utils.{how}"',
+        )
+
+    def from_s3(folder_name: str, skip_if_cached: bool = True) -> str:
+        return cached(folder_name, f"download_from_s3({folder_name!r})")
+
+    def from_url(url: str, save_path: str, skip_if_cached: bool = True) -> str:
+        return cached(save_path, f"download_from_url({url!r}, {save_path!r})")
+
+    hub = importlib.import_module("huggingface_hub.constants")
+    with ExitStack() as stack:
+        # Two blocks at once would put back each other's stand-ins, and leave one for good.
+        stack.enter_context(_one_at_a_time)
+        stack.enter_context(mock.patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"}))
+        stack.enter_context(foreign.no_downloads())
+        stack.enter_context(mock.patch.object(hub, "HF_HUB_OFFLINE", True))
+        stack.enter_context(mock.patch.object(socket.socket, "connect", refuse))
+        stack.enter_context(mock.patch.object(socket, "getaddrinfo", refuse))
+        # The same functions under two names: recipes go by the first.
+        for home in (ta.shared.utils, install):
+            stack.enter_context(mock.patch.object(home, "download_from_s3", from_s3))
+            stack.enter_context(mock.patch.object(home, "download_from_url", from_url))
+        yield

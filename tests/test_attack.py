@@ -1,6 +1,8 @@
 """Attacks in lockstep are TextAttack's attacks, and what they come to is counted honestly."""
 
+import gc
 import random
+import socket
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +16,7 @@ from audit import attacks, foreign, model
 from audit.attack_recipes import Kit, recipe, recipes
 from audit.attacks import Target, attack
 from audit.bench import Bench
-from audit.borrowed_recipes import find
+from audit.borrowed_recipes import find, offline
 from audit.decision import decide, make
 from audit.errors import AuditError, Unsupported
 from audit.lockstep import Failure
@@ -611,6 +613,62 @@ def test_a_recipe_of_textattack_without_its_resources_is_not_run_and_the_rest_is
     found = by_id(probe, bench)
     assert found["attack.attack_success_rate[recipe=pruthi]"].value.value == 1.0
     assert found[f"attack.attack_success_rate[recipe=textattack:{name}]"].value.code == "not_run"
+
+
+_heard: list[str] = []
+"""Events of sockets that Python reports; an audit hook cannot be taken out again."""
+
+
+@cache
+def _listening():
+    sys.addaudithook(lambda event, _: _heard.append(event) if event[:7] == "socket." else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "wants"),
+    [
+        ("TextFoolerJin2019", "word_embeddings/paragramcf"),
+        ("PSOZang2020", "transformations/hownet/word_candidates_sense.pkl"),
+        ("BAEGarg2019", None),
+    ],
+)
+@pytest.mark.filterwarnings("error::ResourceWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_missing_recipe_asks_no_network_and_leaves_nothing_behind(
+    ta, tmp_path, monkeypatch, name, wants
+):
+    install, place = ta.shared.utils.install, tmp_path / "cache"
+    monkeypatch.setattr(install, "TEXTATTACK_CACHE_DIR", str(place))
+    functions = install.download_from_s3, ta.shared.utils.download_from_url, socket.getaddrinfo
+    _listening()
+    gc.collect()
+    _heard.clear()
+    with pytest.raises(Unsupported, match=wants or "does not run here") as said:
+        find(f"textattack:{name}").ready(ta)
+    if wants:
+        assert f"download_from_s3('{wants}')" in said.value.hint
+    del said
+    gc.collect()
+    assert not _heard
+    assert not place.exists()
+    assert functions == (
+        install.download_from_s3,
+        ta.shared.utils.download_from_url,
+        socket.getaddrinfo,
+    )
+
+
+def test_what_textattacks_cache_holds_is_used_without_a_lock(ta, tmp_path, monkeypatch):
+    monkeypatch.setattr(ta.shared.utils.install, "TEXTATTACK_CACHE_DIR", str(tmp_path))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b").touch()
+    with offline(ta):
+        assert ta.shared.utils.download_from_s3("a/b") == str(tmp_path / "a" / "b")
+        assert ta.shared.utils.download_from_url("http://x.example/b", "a/b").endswith("b")
+        with pytest.raises(Unsupported, match="wants a/c") as said:
+            ta.shared.utils.install.download_from_url("http://x.example/c", "a/c")
+    assert "download_from_url('http://x.example/c', 'a/c')" in said.value.hint
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "b"]
 
 
 def test_a_recipe_that_textattack_does_not_have_is_refused():
