@@ -236,3 +236,66 @@ def test_an_error_that_no_true_error_tried_makes_sure_is_still_bounded():
     e = cal.expected_calibration_error(said, came, rng=np.random.default_rng(0))
     assert e.value == pytest.approx(6e-5)
     assert e.low == 0.0 and e.value <= e.high < 0.01
+
+
+def test_four_draws_tell_no_chance_below_one_in_ten():
+    """What half of 200 texts were said to have and all of them have, no draw of a true model shows:
+    0 of 4 draws count as 0.5 of 5, so that no quantile below that leaves 0."""
+    e = cal.expected_calibration_error(
+        [0.5] * 200, [1] * 200, rng=np.random.default_rng(0), resamples=4
+    )
+    values = dict(zip(cal.BAND_PROBS, e.basis.values, strict=True))
+    assert {v for p, v in values.items() if p < 0.099} == {0.0}
+    assert all(v > 0.3 for p, v in values.items() if p > 0.101)
+
+
+def test_the_bounds_of_the_binned_error_are_where_the_binomial_says():
+    """One bin: 60 texts said to come with 0.3, and 27 came. By every count's own probability."""
+    from scipy.optimize import brentq
+    from scipy.stats import binom
+
+    n, said, came = 60, 18, 27
+    e = cal.expected_calibration_error(
+        [0.3] * n, [1] * came + [0] * (n - came), rng=np.random.default_rng(0), resamples=40_000
+    )
+    least = came - said
+
+    def larger(share):
+        return binom.sf(said + least - 1, n, share) + binom.cdf(said - least, n, share)
+
+    assert e.value == pytest.approx(0.15)
+    for bound, chance in ((e.low, 0.025), (e.high, 0.975)):
+        share = brentq(lambda s, chance=chance: larger(s) - chance, 0.3, 0.9)
+        assert bound == pytest.approx(share - 0.3, abs=0.005)
+
+
+@pytest.mark.parametrize(("n", "said", "came"), [(10, 0.1, 3), (30, 0.2, 8), (300, 0.5, 200)])
+def test_a_larger_share_of_true_errors_never_ends_lower(n, said, came):
+    e = cal.expected_calibration_error([said] * n, [1] * came + [0] * (n - came))
+    assert (np.diff(e.basis.values) >= 0).all() and e.basis.values[-1] > e.value
+
+
+def test_chances_of_a_band_are_counted_over_all_its_draws():
+    """3,000 texts are drawn in two batches; every model errs by 0 or more, none by 2."""
+    p = np.linspace(0.1, 0.9, 3_000)
+    sure = cal.null_band(p, 0.0, rng=np.random.default_rng(0))
+    never = cal.null_band(p, 2.0, rng=np.random.default_rng(0))
+    assert (sure.p, never.p) == (1.0, 1 / 2001) and cal.null_band(p[:9]).p == 1.0
+
+
+def test_a_band_holds_the_share_it_says():
+    """One bin of 40 texts said to be even: the error is how far a binomial is from 20."""
+    from scipy.stats import binom
+
+    for level in (0.8, 0.95):
+        band = cal.null_band([0.5] * 40, rng=np.random.default_rng(0), level=level, bins=1)
+        away = np.abs(np.arange(41) - 20) / 40
+        chance = binom.pmf(np.arange(41), 40, 0.5)
+        for bound, tail in ((band.low, (1 - level) / 2), (band.high, (1 + level) / 2)):
+            assert chance[away < bound - 1e-9].sum() < tail + 0.015
+            assert chance[away <= bound + 1e-9].sum() > tail - 0.015
+
+
+@pytest.mark.parametrize("bad", [[0.5, 1.5], [0.5, -0.1], [0.5, float("inf")]])
+def test_no_band_is_drawn_of_what_is_no_probability(bad):
+    assert cal.null_band(bad).code == "invalid"

@@ -318,3 +318,11 @@ def test_no_limit_stands_on_a_p_value_or_a_number_shrunk_for_ranking(metric):
     assert "gap or the rate" in said.value.hint
     every = expand([Gate(metric="typos.*", at_most=0.05)], [planned])
     assert [claim.measurement for claim in every] == ["typos.flip_rate"]
+
+
+def test_an_undecided_claim_says_what_could_not_be_seen():
+    e = stats.share(95, 1000)
+    assert verdict(e).because == (
+        f"the interval crosses the limit; a difference under {e.mde:.3f} could not be seen"
+    )
+    assert verdict(replace(e, mde=None)).because == "the interval crosses the limit"

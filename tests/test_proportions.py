@@ -509,3 +509,48 @@ def test_one_audit_in_twenty_shows_less_than_the_low_end_of_the_band():
     band = p.null_band(sizes.tolist(), 0.3)
     assert (lowest < band.low).mean() == pytest.approx(0.05, abs=0.01)
     assert (lowest < band.median).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_two_groups_are_enough_for_a_spread_and_for_shrinking():
+    found = p.between_group_variance([(10, 20), (15, 20)])
+    assert (found.naive, found.sampling) == pytest.approx((0.03125, (0.25 + 0.1875) / 2 / 19))
+    apart = p.shrink([(5, 50), (45, 50)])
+    assert not apart.complete and 0.1 < apart.rates[0] < 0.2 < 0.8 < apart.rates[1] < 0.9
+
+
+def test_a_fitted_prior_is_the_likeliest_by_another_search():
+    from scipy.optimize import minimize
+    from scipy.stats import betabinom
+
+    for cells in (TV14, [(5, 50), (45, 50)], [(1, 900), (9, 300), (0, 40), (30, 1000)]):
+        k, n = np.array(cells).T
+        best = minimize(
+            lambda t, k=k, n=n: -betabinom.logpmf(k, n, *np.exp(t)).sum(),
+            [0.0, 0.0],
+            method="Nelder-Mead",
+            options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000},
+        )
+        found = p.shrink(cells)
+        assert (found.a, found.b) == pytest.approx(np.exp(best.x), rel=1e-4)
+
+
+def test_a_group_without_a_text_is_no_group_of_the_band():
+    assert p.null_band([50, 0, 40], 0.2) == p.null_band([50, 40], 0.2)
+    assert p.null_band([50, 40], 0.2).groups == 2 and p.null_band([50, 0], 0.2).code == "one_group"
+
+
+def test_two_clusters_a_group_can_be_dealt_anew():
+    """Of the six ways to deal four clusters two are as far apart as what was seen."""
+    x = [0.0, 0, 0, 0, 1, 1, 1, 1]
+    found = p.omnibus_clustered(
+        x, ["a"] * 4 + ["b"] * 4, list("wwxxyyzz"), rng=np.random.default_rng(0)
+    )
+    assert found.p == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_one_side_that_hits_throughout_has_katzs_ratio():
+    e = p.katz(5, 5, 2, 4)
+    assert e.value == 2 and bounds(e) == pytest.approx(
+        (2 * np.exp(-1.959964 * 0.5), 2 * np.exp(1.959964 * 0.5)), rel=1e-6
+    )
+    assert p.katz(5, 5, 4, 4).code == p.katz(4, 4, 5, 5).code

@@ -274,3 +274,9 @@ def test_the_error_compared_with_is_the_error_itself_where_many_are_misplaced():
     a = (0.96 * 5 + 1) / 7
     modelled = a * (1 - a) / 25 * (1 + 4 * (1 - a) / (2 - a) + 4 * a / (1 + a))
     assert few.wary == pytest.approx((few.se**2 * modelled) ** 0.25)
+
+
+def test_ends_of_the_generalized_mean_are_numbers_like_others():
+    assert ranking.power_mean([1.0, 1.0]) == ranking.power_mean([1.0, 1.0], p=0) == 1.0
+    assert ranking.power_mean([0.0, 0.5], p=1) == pytest.approx(0.25)
+    assert ranking.power_mean([0.0, 0.5], p=0) == ranking.power_mean([0.0, 0.0], p=2) == 0.0

@@ -241,3 +241,44 @@ def test_no_change_is_no_certainty():
 def test_where_there_is_nothing_to_say_it_says_why(found, code):
     absent = found()
     assert isinstance(absent, Absent) and absent.code == code and absent.reason
+
+
+def test_the_bca_bootstrap_is_scipys_also_where_resamples_tie_with_the_mean():
+    from scipy.stats import bootstrap
+
+    x = (np.arange(40) % 5 == 0).astype(float)
+    ours = paired.bca(x, rng=np.random.default_rng(8))
+    for level in (0.5, 0.8, 0.9, 0.95, 0.98):
+        theirs = bootstrap(
+            (x,), np.mean, n_resamples=9999, method="BCa", confidence_level=level, rng=8
+        ).confidence_interval
+        # Between two of the shares kept, a quantile is read off a straight line.
+        assert stats.interval(ours, level) == pytest.approx((theirs.low, theirs.high), abs=0.004)
+
+
+def test_pairs_that_all_changed_have_a_net_change():
+    e = paired.bonett_price(5, 3, 2)
+    # One change more each way, of two pairs more: shares of 4/7 and 3/7.
+    se = np.sqrt((4 / 7 + 3 / 7 - (1 / 7) ** 2) / 7)
+    assert e.value == pytest.approx(0.2)
+    assert (e.low, e.high) == pytest.approx(
+        (1 / 7 - 1.959964 * se, 1 / 7 + 1.959964 * se), abs=1e-6
+    )
+    assert paired.bonett_price(5, 3, 3).code == "invalid" == paired.bonett_price(5, -1, 2).code
+
+
+def test_parts_of_the_counterfactual_gap_are_means_within_their_bounds():
+    rng = np.random.default_rng(0)
+    before, after = rng.random(12), [rng.random(1 + i % 3) for i in range(12)]
+    found = paired.counterfactual_gap(before, after)
+    change = [b - np.asarray(a) for b, a in zip(before, after, strict=True)]
+    apart = [np.abs(c).mean() for c in change]
+    assert found.macro == stats.mean(apart, low=0.0, high=1.0)
+    assert found.signed == stats.mean([c.mean() for c in change], low=-1.0, high=1.0)
+    names = [str(i) for i, c in enumerate(change) for _ in c]
+    micro = stats.mean(np.abs(np.concatenate(change)), names, low=0.0, high=1.0)
+    assert (found.micro.low, found.micro.high, found.micro.basis) == (
+        micro.low,
+        micro.high,
+        micro.basis,
+    )

@@ -328,3 +328,44 @@ def test_sizes_of_nothing_detect_nothing():
     # Twice the power's half: a share near 0 or 1 is not taken to vary not at all.
     assert 0 < stats.mde_share(100, 0.0) < stats.mde_share(100, 0.5)
     assert stats.mde_mean(2.0, 100) == pytest.approx(2 * (1.959964 + 0.841621) / 10, abs=1e-6)
+
+
+def test_sixteen_differences_are_still_enumerated():
+    assert stats.sign_flip(np.ones(16)) == 2 / 2**16
+    assert stats.sign_flip(np.ones(17), resamples=99) == 1 / 100
+
+
+def test_each_side_of_a_difference_needs_two_units_of_its_own():
+    x, many = [0.0, 1.0, 1.0, 0.0, 1.0, 0.5], ["a", "b", "c", "d", "e", "f"]
+    mine = [True] * 4 + [False] * 2
+    assert stats.difference_of_means(x, mine, many).n == 2
+    assert stats.difference_of_means(x, [not m for m in mine], many).n == 2
+    for member in (mine, [not m for m in mine]):
+        found = stats.difference_of_means(x, member, ["a", "b", "c", "d", "e", "e"])
+        assert isinstance(found, Absent) and found.code == "too_few"
+
+
+def test_a_limit_met_exactly_is_half_and_one_that_is_kept_is_one():
+    e = stats.share(5, 10)
+    for side in ("above", "below"):
+        assert stats.p_beyond(e, 0.5, side) == 0.5
+    assert stats.p_beyond(e, 0.4, "below") == 1.0 == stats.p_beyond(e, 0.6, "above")
+
+
+def test_sizes_at_their_ends_have_a_formula_of_their_own():
+    z, z_power = 1.959963985, 0.841621234
+    from audit.power import needed_difference, needed_pairs
+
+    gap = stats.mde_share(100)
+    assert gap * 10 == pytest.approx(z * 0.5 + z_power * np.sqrt(0.25 - gap**2))
+    middle = np.sqrt(2 * 0.95 * 0.05)
+    assert needed_difference(0.9, 1.0) == pytest.approx(
+        ((z * middle + z_power * np.sqrt(0.09)) / 0.1) ** 2
+    )
+    assert needed_difference(0.0, 0.1) == pytest.approx(needed_difference(1.0, 0.9))
+    assert needed_pairs(1.0, 0.2) == pytest.approx(((z + z_power * np.sqrt(0.96)) / 0.2) ** 2)
+    assert needed_pairs(0.2, 0.2) == pytest.approx(
+        ((z * np.sqrt(0.2) + z_power * np.sqrt(0.16)) / 0.2) ** 2
+    )
+    assert needed_pairs(1.1, 0.2) is None is needed_difference(1.1, 0.2)
+    assert needed_difference(0.2, -0.1) is None is needed_difference(0.2, 0.2)
