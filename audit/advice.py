@@ -72,7 +72,7 @@ def advice(comparison: Comparison, seeds: int = 1) -> tuple[str, ...]:
         said.append(f"Open among what was asked first: {_listed([_open(c) for c in open_])}.")
     if 0 < seeds < SEEDS:
         said.append(
-            f"This is {'one training' if seeds == 1 else f'{seeds} trainings'}: a word about how "
+            f"{'This is one training' if seeds == 1 else f'These are {seeds} trainings'}: a word about how "
             f"it was trained, instead of about these two models, takes {SEEDS} seeds."
         )
     return tuple(said)

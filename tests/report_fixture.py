@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 
+from audit.advice import advice
 from audit.findings import find
 from audit.types import (
     Absent,
@@ -623,12 +624,10 @@ def compared():
         "Three typos now change 17 % of decisions, 14 % before: that is the price.",
         "Whether female to male swaps improved is undecided.",
     )
-    return replace(
-        base,
-        comparison=Comparison(
-            before="model a", after="model b", texts=600, changes=changes, words=words
-        ),
+    comparison = Comparison(
+        before="model a", after="model b", texts=600, changes=changes, words=words
     )
+    return replace(base, comparison=replace(comparison, advice=advice(comparison)))
 
 
 def hostile(texts=HOSTILE, long="x" * 1_000_000):
@@ -730,6 +729,7 @@ def hostile(texts=HOSTILE, long="x" * 1_000_000):
             texts=1,
             changes=changes,
             words=tuple(texts),
+            advice=tuple(texts),
         ),
     )
 

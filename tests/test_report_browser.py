@@ -229,6 +229,15 @@ def test_the_language_turns_without_a_reload_and_attributes_follow(visit):
     assert len(page.requests) == 1
 
 
+def test_cells_repeat_their_heading_only_where_the_headings_are_out_of_sight(visit):
+    cell = "getComputedStyle(document.querySelector('.stack td[data-h]'), '::before').content"
+    for width, in_english, in_chinese in ((1280, "none", "none"), (360, '"Value "', '"数值 "')):
+        page = visit("normal", width=width)
+        found = page.evaluate(cell)
+        page.click("#language")
+        assert (found, page.evaluate(cell)) == (in_english, in_chinese)
+
+
 def test_the_findings_read_in_chinese_with_the_same_numbers(visit):
     page = visit("normal")
     cells = "[...document.querySelectorAll('.finding .grid dd')].map(e => e.innerText)"

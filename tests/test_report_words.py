@@ -3,12 +3,15 @@
 import ast
 import re
 import tomllib
+from dataclasses import replace
+from itertools import chain, product
 from pathlib import Path
 
 import pytest
 import report_fixture as fixture
 from test_report import Page, banned
 
+from audit import advice as advising
 from audit import catalogue
 from audit.bench import Bench
 from audit.decision import make
@@ -32,7 +35,7 @@ from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.shipped import shipped
 from audit.testing import Lexicon
-from audit.types import Absent, Corpus, Example, Measurement, Skip
+from audit.types import Absent, ClaimChange, Corpus, Example, Measurement, Skip
 
 FOLDER = shipped("templates") / "messages"
 SLOT = re.compile(r"\{(\w+)\}")
@@ -124,6 +127,42 @@ def test_every_piece_of_advice_has_its_chinese():
         assert chinese_of(advice) is not None, advice
 
 
+def test_whatever_a_comparison_advises_has_its_chinese():
+    shown = fixture.ALL["compared"]().comparison
+    better, undecided, worse, _ = shown.changes
+    accuracy = replace(
+        undecided, measurement="accuracy", better="higher", margin=0.02, primary=True
+    )
+    claims = tuple(
+        ClaimChange(
+            claim=f"swaps.flip_rate {word} <= 0.1",
+            measurement="swaps.flip_rate",
+            before="pass",
+            after="fail",
+            outcome=word,
+        )
+        for word in ("new", "resolved")
+    )
+    said = set()
+    for changes in product(
+        ((), (better,), (better,) * 7),
+        ((), (worse,), (replace(worse, margin=0.01, kept="broken"),)),
+        (*((replace(accuracy, kept=k),) for k in ("kept", "undecided")), ()),
+        ((), (replace(undecided, margin=0.1, kept="undecided"),)),
+    ):
+        whole = replace(shown, changes=tuple(chain(*changes)))
+        for some in ((), claims):
+            for seeds in (1, 2):
+                said |= {*advising.advice(replace(whole, claims=some), seeds)}
+        said |= {*advising.words(whole.changes, 0.05)}
+    unchanged = replace(better, verdict="unchanged")
+    said |= {*advising.advice(replace(shown, changes=(unchanged,)))}
+    assert len(said) > 30
+    assert {one for one in said if chinese_of(one) is None} == set()
+    lists = [chinese_of(one.replace("male to female", "x")) for one in said if "Gained" in one]
+    assert lists and not any(" to " in one or " more" in one for one in lists)
+
+
 def test_every_finding_of_the_fixtures_has_its_chinese():
     for name in ("normal", "absent", "crashed"):
         for f in fixture.ALL[name]().findings:
@@ -136,8 +175,6 @@ def test_a_sentence_nobody_foresaw_stays_english_and_says_so():
     assert chinese_of("an entirely new reason") is None
     run = result.runs[0]
     odd = Absent(code="new", reason="an entirely new reason")
-    from dataclasses import replace
-
     m = replace(run.measurements[0], value=odd)
     page = render(replace(result, runs=(replace(run, measurements=(m,)), *result.runs[1:])))
     assert '<span class="say" lang="en">an entirely new reason</span>' in page

@@ -286,7 +286,7 @@ def _chinese(text: str, depth: int = 3) -> Markup | None:
         found = pattern.fits.fullmatch(text)
         if found:
             return Markup("").join(
-                escape(part) if i % 2 == 0 else _filled(found[part], depth)
+                escape(part) if i % 2 == 0 else _slot(part, found[part], depth)
                 for i, part in enumerate(_SLOT.split(pattern.words))
             )
     cut = _SENTENCE_END.split(text)
@@ -295,6 +295,12 @@ def _chinese(text: str, depth: int = 3) -> Markup | None:
         known = [one for one in made if one is not None]
         return Markup("").join(known) if len(known) == len(made) else None
     return None
+
+
+def _slot(name: str, value: str, depth: int) -> Markup:
+    if name != "items":
+        return _filled(value, depth)
+    return Markup("；").join(_filled(one, depth) for one in value.split("; "))
 
 
 def _filled(value: str, depth: int) -> Markup:
