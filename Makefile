@@ -16,7 +16,7 @@ test: setup
 # Which branches of the statistics no test enters; ends with an error unless there are none.
 STATISTICS = $(addprefix tests/test_,$(addsuffix .py,anchors edges stats gates gate_table vectors traps \
 	proportions ranking calibrating sequential group_rates labels exploratory printed_effects resampling \
-	power_of_claims impact_ratio small_print looks))
+	power_of_claims impact_ratio small_print looks metrics by_formula))
 branches: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q -o addopts= -m "not slow" $(STATISTICS)
 	$(BIN)/python -m coverage report

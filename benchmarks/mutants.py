@@ -51,6 +51,7 @@ TESTS = (
     *("test_group_rates", "test_labels", "test_exploratory", "test_printed_effects"),
     *("test_gate_table", "test_resampling", "test_power_of_claims", "test_impact_ratio"),
     *("test_small_print", "test_looks", "test_metrics"),
+    "test_by_formula",
 )
 QUICK = ("test_anchors", "test_edges")
 SEED, DRAWN, BAR = 0, 300, 0.85
