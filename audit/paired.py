@@ -86,12 +86,12 @@ def non_inferiority(
         lost: Texts that only the base model got right.
         gained: Texts that only the new model got right.
         margin: Largest loss, in (0, 1), that is still no loss; declared before the run.
-        alpha: One-sided error.
+        alpha: One-sided error, in (0, 0.5).
         method: ``tango``: the score test, right also where few texts change; ``paired-wald``: the
             familiar form, for comparison with other tables.
 
     Returns:
-        The answer; `Absent` for no text, impossible counts or margin, and for ``paired-wald``
+        The answer; `Absent` for no text, impossible counts, margin or error, and for ``paired-wald``
         where no text changed, which it takes for certainty.
 
     Source:
@@ -100,6 +100,8 @@ def non_inferiority(
     """
     if not 0 < margin < 1:
         return Absent(code="invalid", reason="the margin must lie between 0 and 1")
+    if not 0 < alpha < 0.5:
+        return Absent(code="invalid", reason="the error must lie between 0 and one half")
     level = 1 - 2 * alpha
     if method == "tango":
         found = paired_difference(n, gained, lost, level=level)
@@ -132,7 +134,8 @@ def bca(
 
     Returns:
         The mean; `Absent` for fewer than two independent units (where scipy raises), for values all
-        alike (where scipy answers NaN) or not finite.
+        alike (where scipy answers NaN) or not finite, and for resamples too few or too lopsided to
+        be corrected. Tails rarer than one in all resamples go on like a normal one.
 
     Source:
         Efron (1987), JASA 82(397), pp. 171-185; resampled by
@@ -165,10 +168,11 @@ def bca(
         method="percentile",
         rng=rng or np.random.default_rng(0),
     )
-    basis = _bca_basis(np.asarray(found.bootstrap_distribution), residuals, value)
+    drawn = np.asarray(found.bootstrap_distribution)
+    basis = _bca_basis(drawn, residuals, value)
     if basis is None:
-        return Absent(code="unstable", reason="the bootstrap finds no bias correction")
-    return estimated(value, basis, "bca", len(totals), level, mde=2.8 * float(found.standard_error))
+        return Absent(code="unstable", reason="the resamples give no corrected quantiles")
+    return estimated(value, basis, "bca", len(totals), level, mde=2.8 * float(drawn.std()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +204,7 @@ def counterfactual_gap(
 
     Returns:
         The gap, in [0, 1], over texts and over counterfactuals; `Absent` when there is no text,
-        a text has no counterfactual, or a score is not finite.
+        a text has no counterfactual, or a score is not finite or outside [0, 1].
 
     Source:
         Garg et al. (2019), AIES, arXiv:1809.10610, definition 2.
@@ -211,11 +215,14 @@ def counterfactual_gap(
         return EMPTY
     counts = np.array([len(some) for some in after])
     owner = np.repeat(np.arange(len(counts)), counts)
-    change = np.asarray(before, np.float64)[owner] - np.concatenate(
-        [np.asarray(some, np.float64) for some in after]
-    )
-    if not np.isfinite(change).all():
+    own = np.asarray(before, np.float64)
+    other = np.concatenate([np.asarray(some, np.float64) for some in after])
+    every = np.concatenate([own, other])
+    if not np.isfinite(every).all():
         return Absent(code="not_finite", reason="a score is not a finite number")
+    if every.min() < 0 or every.max() > 1:
+        return Absent(code="invalid", reason="a score lies outside 0 to 1")
+    change = own[owner] - other
     apart = np.bincount(owner, np.abs(change)) / counts
     net = np.bincount(owner, change) / counts
     names = [None] * len(counts) if clusters is None else list(clusters)
@@ -250,8 +257,12 @@ def _bca_basis(drawn: Floats, residuals: Floats, value: float) -> Quantiles | No
     z = shift + ndtri(_PROBS)
     room = 1 - acceleration * z
     corrected = ndtr(shift + z / room)
-    ok = room > 0
-    values = np.quantile(drawn, np.clip(corrected[ok], 0, 1))
+    # Resamples say nothing of what is rarer than one in all of them.
+    rarest = 1 / (len(drawn) + 1)
+    ok = (room > 0) & (corrected >= rarest) & (corrected <= 1 - rarest)
+    if ok.sum() < 2:
+        return None
+    values = np.quantile(drawn, corrected[ok])
     return Quantiles(
         probs=tuple(map(float, _PROBS[ok])), values=tuple(map(float, np.maximum.accumulate(values)))
     )

@@ -282,3 +282,28 @@ def test_parts_of_the_counterfactual_gap_are_means_within_their_bounds():
         micro.high,
         micro.basis,
     )
+
+
+def test_few_resamples_of_the_bca_bootstrap_claim_no_more_than_a_normal_tail():
+    """The farthest of 99 draws lies about 2.5 errors away; one text in 10,000 lies 3.7 away."""
+    x = np.random.default_rng(0).normal(size=60)
+    e = paired.bca(x, rng=np.random.default_rng(1), resamples=99)
+    se = x.std() / np.sqrt(60)
+    low, high = stats.interval(e, 0.9998)
+    assert high - e.value > 3 * se and e.value - low > 3 * se
+    assert e.basis.probs[0] > 0.001 and e.basis.probs[-1] < 0.999
+    # One draw, whichever it is, leaves no two quantiles.
+    for seed in range(6):
+        lone = paired.bca([0.0, 1.0], rng=np.random.default_rng(seed), resamples=1)
+        assert isinstance(lone, Absent) and lone.code == "unstable"
+
+
+def test_scores_of_counterfactuals_reach_from_0_to_1_and_no_further():
+    assert paired.counterfactual_gap([0.0, 1.0], [[1.0], [0.0]]).macro.value == 1.0
+    for before, after in (([1.2], [[0.5]]), ([0.5], [[0.5, -0.1]])):
+        assert paired.counterfactual_gap(before, after).code == "invalid"
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.5])
+def test_an_error_of_one_half_makes_no_test(alpha):
+    assert paired.non_inferiority(100, 3, 3, 0.1, alpha=alpha).code == "invalid"
