@@ -146,6 +146,8 @@ def bca(
         return EMPTY
     if not np.isfinite(x).all():
         return Absent(code="not_finite", reason="a value is not a finite number")
+    if resamples < 2:
+        return Absent(code="invalid", reason="fewer than two resamples")
     totals, sizes = by_cluster(x, clusters)
     if len(totals) < 2:
         return Absent(code="too_few", reason="fewer than two independent units")
