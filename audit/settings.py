@@ -29,7 +29,7 @@ class TrainConfig:
     freeze_layers: int = 0
     """Lowest encoder layers that keep their weights, with the embeddings; 0: all are trained."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """``auto``: bf16 where the processor computes it natively, else fp32; ``fp16`` needs a GPU."""
+    """``auto``: bf16 where a GPU or AMX computes it, else fp32; ``fp16`` needs a GPU."""
     method: Literal["full", "lora", "adalora", "ia3", "prompt", "prefix"] = "full"
     """What is trained: every weight; LoRA's low-rank updates (AdaLoRA's go where they matter most)
     or (IA)³'s scales inside the encoder; or made-up tokens in front of each text, of which a prompt

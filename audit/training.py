@@ -281,7 +281,7 @@ def _what(
         # What is kept beside it moves no model.
         own.pop("keep_epochs")
     return {
-        "schema": 1,
+        "schema": 2,
         "settings": json.loads(json.dumps(own)),
         "labels": list(labels),
         "head": head,

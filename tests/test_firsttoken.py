@@ -88,3 +88,51 @@ def test_mode_and_dice_stay_as_they_were(tmp_path):
     assert firsttoken.shorten(module)
     assert module.training and module.base_model.encoder.layer[-1].training
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_training_on_the_short_layer_has_the_gradients_of_the_whole_one(tmp_path):
+    import torch
+
+    module, tokenizer = load(tiny_bert(tmp_path, TEXTS))
+    inputs = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    names = list(module.state_dict())
+
+    def gradients():
+        module.zero_grad()
+        module(**inputs, labels=torch.tensor([0, 1, 1, 0])).loss.backward()
+        return {name: w.grad.clone() for name, w in module.named_parameters()}
+
+    whole = gradients()
+    with firsttoken.shortened_for_training(module) as short:
+        assert short
+        assert list(module.state_dict()) == names
+        there = gradients()
+        # What is left of the layer is one token: a hook on its last part says so.
+        seen = []
+        last = module.base_model.encoder.layer[-1].output
+        hook = last.register_forward_hook(lambda _, __, out: seen.append(out.shape[1]))
+        module(**inputs)
+        hook.remove()
+        assert seen == [1]
+    for name, gradient in whole.items():
+        np.testing.assert_allclose(there[name], gradient, atol=1e-5, err_msg=name)
+    np.testing.assert_array_equal(gradients()["classifier.weight"], whole["classifier.weight"])
+
+
+def test_the_short_layer_drops_attention_in_training_and_only_then(tmp_path):
+    import torch
+
+    module, tokenizer = load(tiny_bert(tmp_path, TEXTS))
+    inputs = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    last = module.base_model.encoder.layer[-1].attention.self.dropout
+    with torch.random.fork_rng(devices=[]), firsttoken.shortened_for_training(module):
+        module.train()
+        one = module(**inputs).logits
+        assert torch.equal(one, module(**inputs).logits)
+        last.p = 0.5
+        assert not torch.equal(one, module(**inputs).logits)
+        module.eval()
+        assert torch.allclose(one, module(**inputs).logits, atol=1e-5)

@@ -14,7 +14,9 @@ from audit import training
 from audit.batches import Buckets
 from audit.checkpoint import file_digest
 from audit.errors import AuditError, ConfigError, DataError, ModelError
+from audit.fit import precision
 from audit.fscore import macro_f1, metrics
+from audit.newhead import freeze, with_new_head
 from audit.settings import TrainConfig
 from audit.types import Corpus, Example
 
@@ -255,6 +257,37 @@ def test_frozen_layers_keep_their_weights(tmp_path, encoder):
     assert not any(
         s for n, s in same.items() if n.startswith("encoder.layer.1.") and "key.bias" not in n
     )
+
+
+def test_frozen_layers_say_in_training_what_they_will_say_in_use(encoder):
+    import torch
+
+    model, tokenizer, _ = with_new_head(encoder, ("no", "yes"), "single")
+    freeze(model, 1)
+    model.train()
+    inputs = tokenizer(["the excellent clerk was late"], return_tensors="pt")
+    layers = model.base_model.encoder.layer
+    seen: list[torch.Tensor] = []
+    hooks = [part.register_forward_hook(lambda _, __, out: seen.append(out)) for part in layers]
+    with torch.random.fork_rng(devices=[]):
+        model(**inputs)
+        model(**inputs)
+    for hook in hooks:
+        hook.remove()
+    said = [out[0] if isinstance(out, tuple) else out for out in seen]
+    assert torch.equal(said[0], said[len(layers)])
+    assert not torch.equal(said[1], said[len(layers) + 1])
+
+
+@pytest.mark.parametrize(("tiles", "kind"), [(True, "bf16"), (False, "fp32")])
+def test_bf16_is_chosen_where_the_processor_has_tiles_for_it(monkeypatch, tiles, kind):
+    """AVX-512's bf16 instructions alone are slower than full precision."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
+    assert precision(replace(SETTINGS, precision="auto")) == kind
 
 
 def test_more_frozen_layers_than_there_are_is_a_sentence(tmp_path, encoder):
