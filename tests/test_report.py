@@ -18,7 +18,7 @@ from audit.report._passages import compare, heat, hidden, pieces, tongue, visibl
 from audit.report._plots import axis, plot
 from audit.report._sections import detectable
 from audit.shipped import shipped
-from audit.types import Estimate, measurement_id
+from audit.types import Estimate, Measurement, measurement_id
 
 VOID = {"meta", "br", "input", "path", "rect", "circle", "use"}
 QUOTED = {"bdi", "pre", "script", "style", "i"}
@@ -485,6 +485,69 @@ def test_names_of_lines_that_end_at_one_point_stand_apart():
     assert min(b - a for a, b in pairwise(ys)) >= 14
     assert [line.name for line in _apart(lines)] == ["a", "b", "c", "d"]
     assert _apart(lines)[2].name_y == 120.0
+
+
+def test_an_attack_has_a_table_by_group_with_its_corrected_differences():
+    from audit import stats
+    from audit.report._exploratory import corrected
+    from audit.report._grids import grids
+
+    def fact(metric, value, unit, **where):
+        inner = ",".join(f"{k}={v}" for k, v in sorted(where.items()))
+        return Measurement(
+            id=f"attack.{metric}[{inner}]",
+            metric=metric,
+            where=where,
+            value=value,
+            unit=unit,
+            eligible=80,
+            family=f"attack.{metric}",
+        )
+
+    measured, broken = [], {"pruthi": {"f": 30, "m": 8}, "pwws": {"f": 5, "m": 6}}
+    for recipe, by in broken.items():
+        share, gap = "share of attacked texts", "difference in the share of attacked texts"
+        metric = "broken_within_budget"
+        measured.append(fact(metric, stats.share(sum(by.values()), 80), share, recipe=recipe))
+        for group, rest in (("f", "m"), ("m", "f")):
+            measured += [
+                fact(metric, stats.share(by[group], 40), share, recipe=recipe, sex=group),
+                fact(
+                    "broken_gap",
+                    stats.difference(by[group], 40, by[rest], 40),
+                    gap,
+                    recipe=recipe,
+                    sex=group,
+                    against="rest",
+                ),
+            ]
+        measured += [
+            fact("broken_by", stats.share(k, 80), share, recipe=recipe, budget=str(k))
+            for k in (1, 5, 9)
+        ]
+    plain = fixture.ALL["clear"]()
+    run = replace(plain.runs[0], probe="attack", measurements=tuple(measured), cases=())
+    result = replace(plain, runs=(run,), verdicts=(), findings=())
+    anchors = {m.id: f"m-{i}" for i, m in enumerate(measured)}
+    of = {g.attribute: g for g in grids(result, anchors, corrected(result))}
+    grid = of["sex"]
+    said = [(c.metric, c.where["recipe"], c.against) for c in grid.columns]
+    assert said == [
+        (metric, recipe, against)
+        for recipe in ("pruthi", "pwws")
+        for metric, against in (("broken_within_budget", False), ("broken_gap", True))
+    ]
+    assert [row.value for row in grid.rows] == [None, "f", "m"]
+    women = grid.rows[1].cells
+    assert women[0].text == "0.750" and women[1].text == "+0.550"
+    # Four differences were looked at; that of the other recipe is far from any.
+    alone = stats.p_beyond(stats.for_judging(measured[2].value), 0.0, "above")
+    assert alone * 2 < women[1].q < 0.001 and women[3].q > 0.5
+    assert grid.tested and all(not cell.judged for cell in grid.rows[0].cells)
+    page = render(result)
+    words = re.sub("<[^>]+>", "", page)
+    assert "less the rest" in words and "attack: share broken, against budget" in words
+    assert "by by" not in words
 
 
 def test_a_crash_never_reads_as_nothing_found():

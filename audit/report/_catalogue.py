@@ -29,6 +29,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _OTHERWISE = {
     "certified_share": "share held by the certificate",
     "certified_accuracy": "accuracy held by the certificate",
+    "broken_by": "share broken",
+    "broken_by_edits": "share broken with few edits",
 }
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -1,73 +1,17 @@
-"""Charts over many measurements: groups beside each other, and curves.
+"""Curves over many measurements, and what the axes of all charts share.
 
 Coordinates only; the templates draw them. Every chart has its numbers in a table beside it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from audit.figures import humanise, number, signed
+from audit.figures import humanise, number
 from audit.report._catalogue import Term, say, written
-from audit.report._plots import Axis, Tick, axis
-from audit.report._wording import is_share
-from audit.types import AuditResult, Estimate, Measurement, ProbeRun
+from audit.report._plots import Axis, axis
+from audit.types import AuditResult, Estimate, Measurement
 
-_MOST_COLUMNS, _MOST_ROWS, _MOST_GRIDS = 8, 14, 6
 _MOST_LINES, _MOST_CURVES = 6, 8
-_LEFT, _WIDTH, _ROW = 96.0, 300.0, 18.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    text: str
-    low: str = ""
-    high: str = ""
-    difference: str = ""
-    """From all texts, signed."""
-    shade: str = ""
-    anchor: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridRow:
-    value: str | None
-    """None: all texts."""
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PanelRow:
-    name: str
-    y: float
-    x: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One metric over the groups of one attribute."""
-
-    metric: str
-    width: float
-    height: float
-    left: float
-    reference: float | None
-    """Where all texts stand."""
-    rows: tuple[PanelRow, ...]
-    ticks: tuple[Tick, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """Metrics by groups: a table with shades, and small multiples of it."""
-
-    probe: str
-    attribute: str
-    anchor: str
-    columns: tuple[str, ...]
-    rows: tuple[GridRow, ...]
-    multiples: tuple[Panel, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,119 +57,9 @@ class Curve:
     ys: tuple[AxisTick, ...]
 
 
-def grids(result: AuditResult, anchors: Mapping[str, str]) -> tuple[Grid, ...]:
-    """Return a grid for each attribute of each probe with at least two groups measured."""
-    found: list[Grid] = []
-    for run in result.runs:
-        attributes = sorted({next(iter(m.where)) for m in run.measurements if len(m.where) == 1})
-        for attribute in attributes:
-            grid = _grid(run, attribute, anchors, len(found))
-            if grid is not None:
-                found.append(grid)
-    return tuple(found[:_MOST_GRIDS])
-
-
-def _grid(run: ProbeRun, attribute: str, anchors: Mapping[str, str], position: int) -> Grid | None:
-    levels: dict[str, dict[str | None, Measurement]] = {}
-    for m in run.measurements:
-        mine = len(m.where) == 1 and attribute in m.where
-        if (mine or not m.where) and isinstance(m.value, Estimate) and is_share(m):
-            levels.setdefault(m.metric, {})[m.where.get(attribute)] = m
-    columns = [k for k, by in levels.items() if len(by.keys() - {None}) >= 2][:_MOST_COLUMNS]
-    values = sorted({v for k in columns for v in levels[k] if v is not None})
-    # Severities and budgets are numbers: they make curves.
-    if not columns or not 2 <= len(values) <= _MOST_ROWS or all(map(_numeric, values)):
-        return None
-    order: list[str | None] = [
-        *([None] if any(None in levels[k] for k in columns) else []),
-        *values,
-    ]
-    whole = {k: _estimate(levels[k].get(None)) for k in columns}
-    most = max(
-        (
-            abs(e.value - base.value)
-            for k in columns
-            if (base := whole[k]) is not None
-            for v in values
-            if (e := _estimate(levels[k].get(v))) is not None
-        ),
-        default=0.0,
-    )
-    return Grid(
-        probe=run.probe,
-        attribute=attribute,
-        anchor=f"grid-{position + 1}",
-        columns=tuple(columns),
-        rows=tuple(
-            GridRow(
-                value=v,
-                cells=tuple(_cell(levels[k].get(v), whole[k], most, v, anchors) for k in columns),
-            )
-            for v in order
-        ),
-        multiples=tuple(_panel(k, levels[k], order, whole[k]) for k in columns),
-    )
-
-
-def _estimate(m: Measurement | None) -> Estimate | None:
+def estimate(m: Measurement | None) -> Estimate | None:
+    """Return what was measured, None where nothing could be."""
     return m.value if m is not None and isinstance(m.value, Estimate) else None
-
-
-def _cell(
-    m: Measurement | None,
-    whole: Estimate | None,
-    most: float,
-    value: str | None,
-    anchors: Mapping[str, str],
-) -> Cell:
-    e = _estimate(m)
-    if m is None or e is None:
-        return Cell(text="")
-    away = 0.0 if whole is None or value is None else e.value - whole.value
-    step = round(10 * abs(away) / most) if most and abs(away) >= most / 20 else 0
-    return Cell(
-        text=number(e.value),
-        low=number(e.low),
-        high=number(e.high),
-        difference=signed(away) if whole is not None and value is not None else "",
-        shade=f"{'p' if away > 0 else 'n'}{max(1, step)}" if step else "",
-        anchor=anchors[m.id],
-    )
-
-
-def _panel(
-    metric: str,
-    by: Mapping[str | None, Measurement],
-    order: Iterable[str | None],
-    whole: Estimate | None,
-) -> Panel:
-    drawn = [(v, e) for v in order if v is not None and (e := _estimate(by.get(v))) is not None]
-    ends = [x for _, e in drawn for x in (e.low, e.high)]
-    scale = axis([*ends, *([whole.value] if whole else [])], share=False, none=None)
-    height = _ROW * len(drawn) + 24
-
-    def at(value: float) -> float:
-        share = (value - scale.low) / (scale.high - scale.low)
-        return round(_LEFT + share * (_WIDTH - _LEFT - 14), 1)
-
-    return Panel(
-        metric=metric,
-        width=_WIDTH,
-        height=height,
-        left=_LEFT,
-        reference=None if whole is None else at(whole.value),
-        rows=tuple(
-            PanelRow(
-                name=v if len(v) <= 14 else f"{v[:13]}…",
-                y=round(_ROW * (i + 0.5), 1),
-                x=at(e.value),
-                low=at(e.low),
-                high=at(e.high),
-            )
-            for i, (v, e) in enumerate(drawn)
-        ),
-        ticks=tuple(Tick(at(v), k, "middle") for v, k in marks(scale)),
-    )
 
 
 def marks(scale: Axis) -> list[tuple[float, str]]:
@@ -236,7 +70,8 @@ def marks(scale: Axis) -> list[tuple[float, str]]:
     ]
 
 
-def _numeric(text: str) -> bool:
+def numeric(text: str) -> bool:
+    """Tell whether a part of a slice is a number: a severity, a budget."""
     try:
         return abs(float(text)) < 1e12
     except ValueError:
@@ -268,7 +103,7 @@ def _curve(
 ) -> Curve | None:
     lines: dict[tuple[tuple[str, str], ...], list[tuple[float, Measurement]]] = {}
     for m in slices:
-        if key in m.where and _numeric(m.where[key]):
+        if key in m.where and numeric(m.where[key]):
             rest = tuple(sorted((k, v) for k, v in m.where.items() if k != key))
             lines.setdefault(rest, []).append((float(m.where[key]), m))
     long = [(rest, sorted(points, key=lambda p: p[0])) for rest, points in lines.items()]
@@ -276,7 +111,7 @@ def _curve(
     if not long:
         return None
     long = long[:_MOST_LINES]
-    ends = [e for _, pts in long for _, m in pts if (e := _estimate(m)) is not None]
+    ends = [e for _, pts in long for _, m in pts if (e := estimate(m)) is not None]
     across = axis([x for _, pts in long for x, _ in pts], share=False, none=None)
     share = all(e.low >= 0 and e.high <= 1 for e in ends)
     up = axis([x for e in ends for x in (e.low, e.high)], share=share, none=None)
@@ -340,7 +175,7 @@ def _line(
     anchors: Mapping[str, str],
     key: str,
 ) -> Line:
-    at = [(x_of(x), m, e) for x, m in points if (e := _estimate(m)) is not None]
+    at = [(x_of(x), m, e) for x, m in points if (e := estimate(m)) is not None]
     dots = tuple((x, y_of(e.value)) for x, _, e in at)
     upper = [f"{x} {y_of(e.high)}" for x, _, e in at]
     lower = [f"{x} {y_of(e.low)}" for x, _, e in reversed(at)]

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audit.report._catalogue import Said
-from audit.report._charts import Curve, Grid
+from audit.report._charts import Curve
+from audit.report._grids import Grid
 from audit.report._methods import IntervalView, MethodView
 from audit.report._plots import Axis
 from audit.report._sections import Detectable, Fact, SignOff, Summary

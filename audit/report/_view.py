@@ -7,8 +7,9 @@ from audit import responses
 from audit.report._anchors import anchor
 from audit.report._casebooks import Shelf, shelve
 from audit.report._catalogue import Pair, say, written
-from audit.report._charts import curves, grids
+from audit.report._charts import curves
 from audit.report._exploratory import Corrected, corrected
+from audit.report._grids import grids
 from audit.report._methods import definition, methods
 from audit.report._page import Page
 from audit.report._parts import Measured, changes_of, corpus_view, named
@@ -82,7 +83,7 @@ def arrange(result: AuditResult, exit_code: int) -> Page:
     made, intervals = methods(result)
     seen, seen_rest = detectable(result, anchors)
     said = result.provenance.scope
-    drawn_grids, drawn_curves = grids(result, anchors), curves(result, anchors)
+    drawn_grids, drawn_curves = grids(result, anchors, among), curves(result, anchors)
     statuses = Counter[str](v.status for v in result.verdicts)
     shown = result.plan.name or result.provenance.model_name
     title = say("cover.title", name=shown) if shown else say("cover.title_nameless")
