@@ -7,17 +7,17 @@ the mean over every such draw is taken, so that no luck enters. Content words ar
 the text has enough of them, because function words carry little of any score.
 
 The same shares stand for each group that texts name and for each class they are decided for, with
-the words that weigh most there; `term_share` stands for each identity word that enough texts hold,
-against one other word of the same text. `swap_correlation` says whether the words' weights foretell what
-exchanging them does to the logit: where they do not, the shares say little.
+the words that weigh most there. `term_share` stands for each identity word that enough texts hold,
+`kind_share` for each kind of them (pronouns, titles, words for persons, kin, roles, names) by group,
+both beside a placebo of as many other words. `swap_correlation` says whether the words' weights
+foretell what exchanging them does to the logit: where they do not, the shares say little.
 
 Source: Sundararajan, Taly & Yan (2017), 'Axiomatic Attribution for Deep Networks', ICML,
 arXiv:1703.01365.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,23 +34,17 @@ from audit.lexicon import Lexicon, lexicon
 from audit.perturbation import shown
 from audit.power import mde_mean
 from audit.resampling import correlation
-from audit.resources import stop_words
 from audit.swapping import Mention, find, swap
-from audit.types import Case, Cases, Example, Fact, Floats, Measurement, Skip, Text
+from audit.types import Cases, Example, Fact, Floats, Measurement, Skip, Text
+from audit.wordshares import Row, kind_of, kinds_of, named, rows_of, terms_of, top_words
 
 _CHUNK = 24
 _MANY = 55
 """Points of an integral that are worth a word."""
 _SPREAD = 0.1
-_Row = tuple[Example, Attribution, tuple[float, float], int]
-"""A text, its attribution, the shares of identity words and placebo, the heaviest identity word."""
 METRICS = ("identity_share", "placebo_share", "excess_share")
 _BY = ("identity_share", "excess_share")
-_OF_TERM = ("share", "excess_share")
-_TERMS, _TEXTS = 8, 10
-"""Identity words with a share of their own, the commonest, and texts that must hold one."""
-_TOP, _HELD = 10, 3
-"""Words shown of each class, and texts that must hold a word."""
+_OF_WORDS = ("share", "placebo_share", "excess_share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +52,7 @@ class Reliance:
     """Share of a score's attribution that falls on identity words, less that of other words."""
 
     name: ClassVar[str] = "reliance"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     axis: str = "gender"
@@ -98,11 +92,11 @@ class Reliance:
 
             found += attribution.loads(bench.remember(f"reliance:{key}", make), texts)
             bench.progress(len(found), len(drawn))
-        rows, lost = self._shares(drawn, found)
+        rows, lost = rows_of(drawn, found)
         left += [Skip(reason=why, count=n) for why, n in sorted(lost.items())]
         eligible, gone = len(bench.corpus.examples), tuple(s for s in left if s.count)
-        identity = np.array([share for _, _, (share, _), _ in rows])
-        placebo = np.array([share for _, _, (_, share), _ in rows])
+        identity = np.array([row.identity for row in rows])
+        placebo = np.array([row.placebo for row in rows])
         values = {
             "identity_share": identity,
             "placebo_share": placebo,
@@ -110,8 +104,10 @@ class Reliance:
         }
         for metric in METRICS:
             yield self._share(bench, metric, metric, self._where, rows, values[metric], gone)
-            yield of_mean(bench.id(metric, self._where), [e for e, _, _, _ in rows], values[metric])
-        decided = bench.decide(bench.scorer([e.input for e, _, _, _ in rows]))
+            yield of_mean(
+                bench.id(metric, self._where), [row.example for row in rows], values[metric]
+            )
+        decided = bench.decide(bench.scorer([row.example.input for row in rows]))
         classes = [names(bench.decision, int(label)) for label in decided.label]
         for prefix, key, members in self._slices(bench, drawn, rows, classes):
             for value, member in members.items():
@@ -129,23 +125,36 @@ class Reliance:
                     )
                 if prefix == "class" and some:
                     metric = bench.id("class_identity_share", {**self._where, key: value})
-                    yield from _top_words(metric, value, some, decided.score[member])
-        yield from self._of_terms(bench, drawn, rows, gone)
-        yield self._foretold(bench, drawn, rows, eligible, gone)
+                    yield from top_words(metric, value, some, decided.score[member])
+        for term in terms_of(drawn):
+            yield from self._of_words(
+                bench, "term", {"term": term}, rows, gone, _is_term(term), f"no {term} in it"
+            )
+        for group, kind in kinds_of(drawn):
+            yield from self._of_words(
+                bench,
+                "kind",
+                {"group": group, "kind": kind},
+                rows,
+                gone,
+                _is_kind(group, kind),
+                f"no {kind} of this group in it",
+            )
+        yield self._foretold(bench, rows, eligible, gone)
         score = decided.score
-        texts_shown = [shown(e.input) for e, _, _, _ in rows]
+        texts_shown = [shown(row.example.input) for row in rows]
         yield Cases(
             metric=bench.id("identity_share", self._where),
-            example_id=[e.id for e, _, _, _ in rows],
-            cluster=[e.cluster for e, _, _, _ in rows],
+            example_id=[row.example.id for row in rows],
+            cluster=[row.example.cluster for row in rows],
             before=texts_shown,
             after=texts_shown,
             score_before=score,
             score_after=score,
             flipped=np.zeros(len(rows), dtype=bool),
-            note=[_note(a, top, share) for _, a, (share, _), top in rows],
-            words=[a.words for _, a, _, _ in rows],
-            weights=[a.weights for _, a, _, _ in rows],
+            note=[_note(row.one, row.top, row.identity) for row in rows],
+            words=[row.one.words for row in rows],
+            weights=[row.one.weights for row in rows],
         )
 
     def _share(
@@ -154,12 +163,12 @@ class Reliance:
         which: str,
         metric: str,
         where: dict[str, str],
-        rows: list[_Row],
+        rows: list[Row],
         values: Floats,
         left: tuple[Skip, ...],
     ) -> Measurement:
         low = -1.0 if which == "excess_share" else 0.0
-        clusters = [e.cluster for e, _, _, _ in rows]
+        clusters = [row.example.cluster for row in rows]
         return Measurement(
             id=bench.id(metric, where),
             metric=metric,
@@ -175,7 +184,7 @@ class Reliance:
         self,
         bench: Bench,
         drawn: list[tuple[Example, tuple[Mention, ...]]],
-        rows: list[_Row],
+        rows: list[Row],
         classes: list[tuple[str, ...]],
     ) -> Iterator[tuple[str, str, dict[str, NDArray[np.bool_]]]]:
         """Yield how the rows part: by the groups a text names, and by what it is decided for."""
@@ -184,7 +193,7 @@ class Reliance:
             "group",
             "group",
             {
-                group: np.array([group in groups[e.id] for e, _, _, _ in rows], bool)
+                group: np.array([group in groups[row.example.id] for row in rows], bool)
                 for group in lexicon(self.axis).groups
             },
         )
@@ -208,71 +217,63 @@ class Reliance:
                 for value in values
                 for metric in _BY
             ]
-        for term in _terms(self._drawn(bench)[0]):
-            found += [(f"term_{metric}", {**self._where, "term": term}) for metric in _OF_TERM]
+        drawn = self._drawn(bench)[0]
+        words = [("term", {"term": term}) for term in terms_of(drawn)]
+        words += [("kind", {"group": group, "kind": kind}) for group, kind in kinds_of(drawn)]
+        for prefix, where in words:
+            found += [(f"{prefix}_{metric}", {**self._where, **where}) for metric in _OF_WORDS]
         return [*found, ("swap_correlation", self._where)]
 
-    def _of_terms(
+    def _of_words(
         self,
         bench: Bench,
-        drawn: list[tuple[Example, tuple[Mention, ...]]],
-        rows: list[_Row],
+        prefix: str,
+        where: dict[str, str],
+        rows: list[Row],
         left: tuple[Skip, ...],
+        chosen: Callable[[Mention], bool],
+        without: str,
     ) -> Iterator[Measurement]:
-        """Yield the share of each common identity word, and that less one other word's."""
-        mentions = {e.id: m for e, m in drawn}
-        for term in _terms(drawn):
-            some, shares, others = [], [], []
-            for row in rows:
-                example, one, (_, placebo), _ = row
-                said = mentions[example.id]
-                mine = tuple(m for m in said if m.text.lower() == term)
-                held = [i for i in range(len(one.words)) if _named(one, i, mine)]
-                if not held:
-                    continue
-                size = np.abs(np.array(one.weights))
-                every = sum(_named(one, i, said) for i in range(len(size)))
-                some.append(row)
-                shares.append(float(size[held].sum() / size.sum()))
-                # The placebo of a text is that of all its identity words together.
-                others.append(placebo * len(held) / every)
-            without = Skip(reason=f"no {term} in it", count=len(rows) - len(some))
-            values = {"share": np.array(shares), "excess_share": np.array(shares) - others}
-            for metric in _OF_TERM:
-                yield self._share(
-                    bench,
-                    metric,
-                    f"term_{metric}",
-                    {**self._where, "term": term},
-                    some,
-                    values[metric],
-                    (*left, *((without,) if without.count else ())),
-                )
+        """Yield the share of some identity words, that of as many other words, and the excess."""
+        held = [(row, shares) for row in rows if (shares := row.of(chosen)) is not None]
+        some = [row for row, _ in held]
+        share = np.array([mine for _, (mine, _) in held])
+        placebo = np.array([other for _, (_, other) in held])
+        gone = Skip(reason=without, count=len(rows) - len(some))
+        values = {"share": share, "placebo_share": placebo, "excess_share": share - placebo}
+        for metric in _OF_WORDS:
+            yield self._share(
+                bench,
+                metric,
+                f"{prefix}_{metric}",
+                {**self._where, **where},
+                some,
+                values[metric],
+                (*left, *((gone,) if gone.count else ())),
+            )
 
     def _foretold(
         self,
         bench: Bench,
-        drawn: list[tuple[Example, tuple[Mention, ...]]],
-        rows: list[_Row],
+        rows: list[Row],
         eligible: int,
         left: tuple[Skip, ...],
     ) -> Measurement:
         """Correlate what identity words weigh with what exchanging them takes off the logit."""
         table = lexicon(self.axis)
-        mentions = {e.id: m for e, m in drawn}
         kept, swapped = [], []
         for row in rows:
-            twin = _twin(row[0], table, bench)
+            twin = _twin(row.example, table, bench)
             if twin is not None:
                 kept.append(row)
                 swapped.append(twin)
         target = [i for i, n in enumerate(bench.decision.labels) if n in bench.decision.favourable]
         after = attribution.logits(bench.scorer, swapped, target)
-        fall = np.array([one.logit for _, one, _, _ in kept]) - after
+        fall = np.array([row.one.logit for row in kept]) - after
         weight = np.array(
             [
-                sum(w for i, w in enumerate(one.weights) if _named(one, i, mentions[e.id]))
-                for e, one, _, _ in kept
+                sum(w for i, w in enumerate(row.one.weights) if named(row.one, i, row.mentions))
+                for row in kept
             ]
         )
         without = Skip(reason="no counterpart for its identity words", count=len(rows) - len(kept))
@@ -283,7 +284,7 @@ class Reliance:
             value=correlation(
                 weight,
                 fall,
-                [e.cluster for e, _, _, _ in kept],
+                [row.example.cluster for row in kept],
                 rng=bench.rng("correlation"),
                 level=bench.level,
             ),
@@ -308,45 +309,13 @@ class Reliance:
             Skip(reason="not drawn", count=len(named) - len(drawn)),
         ]
 
-    def _shares(
-        self, drawn: list[tuple[Example, tuple[Mention, ...]]], found: list[Attribution]
-    ) -> tuple[list[_Row], Counter[str]]:
-        """Return the rows that can be measured, and how many could not be and why."""
-        common = stop_words()
-        rows: list[_Row] = []
-        lost: Counter[str] = Counter()
-        for (example, mentions), one in zip(drawn, found, strict=True):
-            size = np.abs(np.array(one.weights))
-            total = float(size.sum())
-            named = np.array([_named(one, i, mentions) for i in range(len(size))], bool)
-            n = int(named.sum())
-            others = [
-                i
-                for i, word in enumerate(one.words)
-                if not named[i] and any(c.isalnum() for c in word)
-            ]
-            content = [i for i in others if one.words[i].lower() not in common]
-            if not one.converged():
-                lost["the attribution did not converge"] += 1
-            elif n == 0:
-                lost["its identity words lie beyond the model's maximum length"] += 1
-            elif len(others) < n:
-                lost["too few other words to compare with"] += 1
-            elif total == 0:
-                lost["no word moves its score"] += 1
-            else:
-                among = size[content if len(content) >= n else others]
-                shares = (float(size[named].sum()) / total, float(among.mean()) * n / total)
-                top = int(np.flatnonzero(named)[np.lexsort((-size[named],))[0]])
-                rows.append((example, one, shares, top))
-        return rows, lost
+
+def _is_term(term: str) -> Callable[[Mention], bool]:
+    return lambda m: m.text.lower() == term
 
 
-def _terms(drawn: list[tuple[Example, tuple[Mention, ...]]]) -> list[str]:
-    """Return the identity words that stand in enough texts, the commonest first."""
-    held = Counter(term for _, said in drawn for term in {m.text.lower() for m in said})
-    common = sorted(held.items(), key=lambda kv: (-kv[1], kv[0]))[:_TERMS]
-    return [term for term, n in common if n >= _TEXTS]
+def _is_kind(group: str, kind: str) -> Callable[[Mention], bool]:
+    return lambda m: kind_of(m) == (group, kind)
 
 
 def _twin(example: Example, table: Lexicon, bench: Bench) -> Text | None:
@@ -360,40 +329,6 @@ def _twin(example: Example, table: Lexicon, bench: Bench) -> Text | None:
             if made is not None:
                 return made.input
     return None
-
-
-def _top_words(metric: str, label: str, rows: list[_Row], score: Floats) -> Iterator[Case]:
-    """Yield, as one case, the words with the largest mean weight over the texts of a class."""
-    held: dict[str, list[float]] = {}
-    for _, one, _, _ in rows:
-        mine: dict[str, list[float]] = {}
-        for word, weight in zip(one.words, one.weights, strict=True):
-            if any(c.isalnum() for c in word):
-                mine.setdefault(word.casefold(), []).append(weight)
-        for word, weights in mine.items():
-            held.setdefault(word, []).append(float(np.mean(weights)))
-    means = {w: float(np.mean(x)) for w, x in held.items() if len(x) >= _HELD}
-    top = sorted(means, key=lambda w: (-abs(means[w]), w))[:_TOP]
-    if top:
-        mean = float(np.mean(score))
-        listed = ", ".join(top)
-        yield Case(
-            metric=metric,
-            example_id=f"top words: {label}",
-            before=listed,
-            after=listed,
-            score_before=mean,
-            score_after=mean,
-            note=f"mean weight of each word over {len(rows)} texts decided {label!r}; words of at "
-            f"least {_HELD} texts",
-            words=tuple(top),
-            weights=tuple(means[w] for w in top),
-        )
-
-
-def _named(one: Attribution, i: int, mentions: tuple[Mention, ...]) -> bool:
-    start, end = one.spans[i]
-    return any(m.part == one.parts[i] and m.start < end and start < m.end for m in mentions)
 
 
 def _note(one: Attribution, top: int, share: float) -> str:

@@ -71,6 +71,7 @@ FLOORS = [
             "attribution",
             "aligning",
             "plausible",
+            "wordshares",
             "reliability",
             "testing",
             "report",

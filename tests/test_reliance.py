@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import report_fixture as fixture
 from tiny import tiny_bert
 
 from audit import model
@@ -10,10 +11,12 @@ from audit.bench import Bench
 from audit.config import ModelConfig
 from audit.decision import make
 from audit.errors import ConfigError, Unsupported
+from audit.report import render
+from audit.report._wordshares import word_shares
 from audit.resources import Resources
 from audit.scorer import Scorer
 from audit.testing import Lexicon
-from audit.types import Absent, Case, Cases, Corpus, Example, Measurement
+from audit.types import Absent, Case, Cases, Corpus, Example, Measurement, ProbeRun
 from probes.reliance import Reliance
 
 SHAPES = (
@@ -204,6 +207,29 @@ def test_the_word_a_model_reads_has_the_largest_share_above_any_other_words(corp
     assert max(share, key=lambda t: share[t].value.value) == "she"
     assert by["reliance.term_excess_share[axis=gender,term=she]"].value.low > 0
     assert by["reliance.term_excess_share[axis=gender,term=man]"].value.value < 0
+    kinds = {
+        (f.where["group"], f.where["kind"]): f for f in by.values() if f.metric == "kind_share"
+    }
+    assert set(kinds) == {(g, k) for g in ("female", "male") for k in ("person", "pronoun")}
+    assert max(kinds, key=lambda k: kinds[k].value.value) == ("female", "pronoun")
+    placebo = by["reliance.kind_placebo_share[axis=gender,group=female,kind=pronoun]"].value
+    assert kinds["female", "pronoun"].value.low > placebo.high
+    # The page shows the same, the largest share first.
+    run = ProbeRun(probe="reliance", version="6", params={}, measurements=tuple(by.values()))
+    shares = word_shares(run)
+    assert shares.terms[0].term == "she" and len(shares.terms) == 4
+    assert (shares.kinds[0].group, shares.kinds[0].kind) == ("female", "pronoun")
+    assert shares.lead.key == "words.lead.more"
+    html = render(fixture.result_of((run,), ()))
+    assert "Identity words by share" in html and "身份词的归因占比" in html
+    assert html.index(">pronouns<") < html.index(">words for persons<")
+
+
+def test_words_that_stand_in_too_few_texts_have_no_table(corpus, folder):
+    facts = Reliance(texts=9).run(bench(corpus, classifier(folder, "she")))
+    some = tuple(f for f in facts if isinstance(f, Measurement))
+    run = ProbeRun(probe="reliance", version="6", params={}, measurements=some)
+    assert word_shares(run) is None and word_shares(replace(run, measurements=())) is None
 
 
 def test_weights_that_foretell_what_a_swap_does_are_seen_to(corpus, folder):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audit.attribution import _gradients, _perturbing
+from audit.attribution import _deeplift, _gradients, _perturbing
 from audit.attribution._found import LEAST, TOLERANCE, Attribution, dumps, loads
 from audit.attribution._inside import BASELINES as GRADIENT_BASELINES
 from audit.attribution._inside import Inside, undisturbed
@@ -41,7 +41,9 @@ __all__ = [
     "logits",
 ]
 
-GRADIENT_METHODS = ("integrated_gradients", "input_x_gradient", "saliency", "gradient_shap")
+GRADIENT_METHODS = (
+    *("integrated_gradients", "input_x_gradient", "saliency", "gradient_shap", "deeplift"),
+)
 """Read the inside of a `transformers` classifier and go past the scorer."""
 WORD_METHODS = _perturbing.METHODS
 """Ask the scorer about altered texts; any classifier will do."""
@@ -94,7 +96,8 @@ def attribute(
     Raises:
         ConfigError: If there is no such method or baseline.
         Unsupported: If a gradient is asked of a callable, the tokenizer does not tell where its
-            tokens stand in the text or has no mask token.
+            tokens stand in the text or has no mask token, or ``deeplift`` does not add up on this
+            architecture, as on every transformer.
         ModelError: If a logit is not a finite number.
     """
     if method not in METHODS:
@@ -143,6 +146,8 @@ def attribute(
             reads = [inputs[i] for i in some]
             if method == "integrated_gradients":
                 answers = _gradients.integrated(inside, reads, steps=steps, tolerance=tolerance)
+            elif method == "deeplift":
+                answers = _deeplift.deep_lift(inside, reads)
             else:
                 answers = _gradients.at_one_point(inside, reads, method, seed)
             for i, answer in zip(some, answers, strict=True):

@@ -150,7 +150,7 @@ def at_one_point(
         Lundberg & Lee (2017), NeurIPS, arXiv:1705.07874; code in `captum.attr`.
     """
     found: dict[int, Attribution] = {}
-    for chunk in _packed(reads, inside.budget // (SAMPLES if method == "gradient_shap" else 1)):
+    for chunk in packed(reads, inside.budget // (SAMPLES if method == "gradient_shap" else 1)):
         some = [reads[i] for i in chunk]
         batch = inside.batch(some)
         extra = (batch.ids, batch.mask, batch.segments)
@@ -233,7 +233,7 @@ def answer(
     )
 
 
-def _packed(reads: Sequence[Read], budget: int) -> Iterator[list[int]]:
+def packed(reads: Sequence[Read], budget: int) -> Iterator[list[int]]:
     """Pack texts, longest first, so that each batch's padded tokens stay within `budget`."""
     batch: list[int] = []
     for i in sorted(range(len(reads)), key=lambda i: (-len(reads[i].ids), i)):

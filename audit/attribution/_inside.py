@@ -46,12 +46,12 @@ class Inside:
         baseline: str = "pad",
         batch_tokens: int | None = None,
     ) -> None:
-        self._module: Any = white_box.module
-        config = self._module.config
+        self.module: Any = white_box.module
+        config = self.module.config
         self._device = white_box.device
         on_cpu = self._device.type == "cpu"
         self.budget = batch_tokens or (_CPU_TOKENS if on_cpu else _GPU_TOKENS)
-        self._layer = self._module.get_input_embeddings()
+        self._layer = self.module.get_input_embeddings()
         self._target = _target(white_box, target)
         # XLNet reads its last token, so padding stands in front, and embeds position by position.
         self._left = getattr(config, "model_type", "") == "xlnet"
@@ -98,7 +98,7 @@ class Inside:
         hook = self._layer.register_forward_hook(lambda *_: given)
         try:
             more = {"token_type_ids": segments} if self._segments else {}
-            logits = self._module(input_ids=ids, attention_mask=mask, **more).logits
+            logits = self.module(input_ids=ids, attention_mask=mask, **more).logits
         finally:
             hook.remove()
         return self._target(logits)

@@ -7,6 +7,7 @@ from audit.report._aligned import AlignedRow
 from audit.report._catalogue import Pair, Said
 from audit.report._passages import Heated, Segment
 from audit.report._plots import Axis, Plot
+from audit.report._wordshares import WordShares
 from audit.types import (
     Case,
     Change,
@@ -108,6 +109,7 @@ class ProbeView:
     """Planned and not measured."""
     rest: int
     """Rows that are not in the HTML."""
+    words: WordShares | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

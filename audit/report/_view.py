@@ -34,6 +34,7 @@ from audit.report._wording import (
     severity_reason,
     warnings,
 )
+from audit.report._wordshares import word_shares
 from audit.types import (
     Absent,
     AuditResult,
@@ -286,6 +287,7 @@ def _probe(
         ),
         missing=() if asked is None else tuple(i for i in asked.measurements if i not in found),
         rest=sum(name not in now for name in found),
+        words=word_shares(run),
     )
 
 

@@ -64,7 +64,8 @@ class Desk:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        return tuple(METHODS)
+        # DeepLIFT is refused by every transformer: no choice for a page to offer.
+        return tuple(name for name in METHODS if name != "deeplift")
 
     @property
     def method(self) -> str:
