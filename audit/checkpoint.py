@@ -52,7 +52,7 @@ class Identity:
 
     name: str
     kind: str
-    """``transformers``, ``adapter`` or ``callable``."""
+    """``transformers``, ``adapter``, ``onnx``, ``ensemble`` or ``callable``."""
     labels: tuple[str, ...]
     head: Head
     fingerprint: str
@@ -101,10 +101,11 @@ def identify_folder(folder: Path, spec: ModelSpec) -> Identity:
         )
     config = read_json(full)
     labels, head = _labels_and_head(config, folder)
-    digests = {path.name: file_digest(path) for path in _weights(folder) + _described(folder)}
-    return _identity(
-        folder, "transformers", renamed(labels, spec.labels), head, config, digests, spec
-    )
+    graph = [] if any(folder.glob("*.safetensors*")) else sorted(folder.glob("model.onnx*"))
+    weights = graph or _weights(folder)
+    digests = {path.name: file_digest(path) for path in weights + _described(folder)}
+    kind = "onnx" if graph else "transformers"
+    return _identity(folder, kind, renamed(labels, spec.labels), head, config, digests, spec)
 
 
 def _identify_adapter(folder: Path, spec: ModelSpec) -> Identity:

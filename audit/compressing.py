@@ -24,8 +24,14 @@ def identity_of(identity: Identity, spec: Any) -> Identity:
     """Return the identity of the copy: another name and another fingerprint.
 
     Raises:
-        Unsupported: If the classifier is a callable, whose weights nobody can reach.
+        Unsupported: If the classifier is a callable or an exported graph, whose weights nobody can
+            reach.
     """
+    if identity.kind == "onnx":
+        raise Unsupported(
+            "A graph in ONNX is a copy already.",
+            hint="Compress the model it was exported from, or name a compressed graph.",
+        )
     if identity.kind == "callable":
         raise Unsupported(
             "A callable has no weights to compress.",

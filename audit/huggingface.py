@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit import firsttoken
+from audit import exported, firsttoken
 from audit.checkpoint import Identity
 from audit.classifier import WhiteBox
 from audit.errors import AuditError, ModelError, Unsupported
@@ -85,39 +85,31 @@ class HFClassifier:
                 not fit, or the device does not exist.
         """
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoTokenizer
 
         if dtype not in _DTYPES:
             raise ModelError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}.")
         if identity.folder is None:
             raise ValueError("a callable has no folder to load")
+        if identity.kind == "onnx":
+            device = "cpu"
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         folder = identity.base or identity.folder
         try:
             with quiet():
-                module, info = AutoModelForSequenceClassification.from_pretrained(
-                    folder,
-                    num_labels=len(identity.labels),
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    local_files_only=True,
-                    output_loading_info=True,
-                    # The checkpoint's own dtype is overridden: full precision unless asked.
-                    **{_dtype_argument(): torch.float32},
-                )
+                module, missing = _module(folder, identity)
                 if identity.base is not None:
-                    module, info = _with_adapter(module, identity.folder)
+                    module, missing = _with_adapter(module, identity.folder)
                 place = identity.folder
                 if identity.base is not None and not (place / "tokenizer_config.json").exists():
                     place = identity.base
                 tokenizer = AutoTokenizer.from_pretrained(
                     place, trust_remote_code=False, local_files_only=True
                 )
-            missing = sorted(info["missing_keys"])
             if missing:
                 raise ModelError(
-                    f"The checkpoint lacks {len(missing)} weights, first {missing[0]}: they would "
+                    f"The checkpoint lacks {len(missing)} weights, first {min(missing)}: they would "
                     "be filled at random.",
                     hint="It has no classification head, or another architecture; "
                     "fine-tune it first, for example with `evenhand train`.",
@@ -126,7 +118,8 @@ class HFClassifier:
             if compress is not None:
                 module = compress(module)
             # Exact: where the shortened module says otherwise it is left as it is.
-            firsttoken.shorten(module)
+            if identity.kind != "onnx":
+                firsttoken.shorten(module)
         except AuditError:
             raise
         except Exception as problem:
@@ -136,7 +129,7 @@ class HFClassifier:
                 hint="It must load with AutoModelForSequenceClassification and AutoTokenizer.",
             ) from problem
         made = cls(module, tokenizer, identity, dtype=dtype)
-        made.dtype = "int8" if rounded else made.dtype
+        made.dtype = "int8" if rounded else "onnx" if identity.kind == "onnx" else made.dtype
         return made
 
     def probabilities(self, texts: Sequence[Text]) -> Floats:
@@ -200,9 +193,9 @@ class HFClassifier:
         return np.asarray(scores.cpu().numpy(), dtype=np.float64)
 
     def white_box(self) -> WhiteBox:
-        if self.dtype == "int8":
+        if self.dtype in ("int8", "onnx"):
             raise Unsupported(
-                "A copy that computes in eight bits has no gradients.",
+                "A copy that computes in eight bits, or was exported, has no gradients.",
                 hint="Ask the model it is a copy of.",
             )
         return WhiteBox(
@@ -269,7 +262,28 @@ def _dtype_argument() -> str:
     return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"
 
 
-def _with_adapter(module: Any, folder: Path) -> tuple[Any, dict[str, list[str]]]:
+def _module(folder: Path, identity: Identity) -> tuple[Any, Sequence[str]]:
+    """Return the module in full precision, and which of its weights the files lack."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    if identity.kind == "onnx":
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return exported.session(folder / exported.GRAPH, config), ()
+    module, info = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        num_labels=len(identity.labels),
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+        # The checkpoint's own dtype is overridden: full precision unless asked.
+        **{_dtype_argument(): torch.float32},
+    )
+    return module, sorted(info["missing_keys"])
+
+
+def _with_adapter(module: Any, folder: Path) -> tuple[Any, Sequence[str]]:
     from peft import PeftModel
     from safetensors import safe_open
 
@@ -287,4 +301,4 @@ def _with_adapter(module: Any, folder: Path) -> tuple[Any, dict[str, list[str]]]
     merged = (
         adapted if adapted.active_peft_config.is_prompt_learning else adapted.merge_and_unload()
     )
-    return merged, {"missing_keys": [] if has_head else head}
+    return merged, [] if has_head else head

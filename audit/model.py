@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit import compressing, ensemble
-from audit.checkpoint import Identity, ModelSpec, digest_of, from_hub, identify_folder, renamed
+from audit import compressing, ensemble, exported
+from audit.checkpoint import (
+    Identity,
+    ModelSpec,
+    digest_of,
+    from_hub,
+    identify_folder,
+    read_json,
+    renamed,
+)
 from audit.classifier import Classifier
-from audit.errors import ModelError
+from audit.errors import ModelError, Unsupported
+from audit.files import write_text
 from audit.types import Floats, Head, Text
 
 if TYPE_CHECKING:
@@ -85,6 +95,36 @@ def load(spec: ModelSpec, identity: Identity, base: Path = Path()) -> Classifier
         )
 
     return ensemble.load(identity, spec, one) if identity.kind == "ensemble" else one(identity)
+
+
+def export(spec: ModelSpec, folder: Path, base: Path = Path()) -> Path:
+    """Export a model and its tokenizer to ONNX into `folder`, unless that holds it already.
+
+    Returns:
+        The folder, a model that `identify` knows.
+
+    Raises:
+        Unsupported: If it is no `transformers` model, or the package onnx is not installed.
+        ModelError: If the architecture cannot be exported.
+    """
+    identity = identify(spec, base)
+    if identity.kind not in ("transformers", "adapter"):
+        raise Unsupported(
+            f"{spec.path} is no transformers model, so there is nothing to export.",
+            hint="Export it by other means, and name the folder: --copy FOLDER.",
+        )
+    record = folder / "exported.json"
+    if record.exists() and read_json(record) == {"of": identity.fingerprint}:
+        return folder
+    from audit.huggingface import HFClassifier
+
+    def write(module: Any) -> Any:
+        exported.export(module, folder)
+        return module
+
+    HFClassifier.load(identity, device="cpu", compress=write).tokenizer.save_pretrained(folder)
+    write_text(record, json.dumps({"of": identity.fingerprint}))
+    return folder
 
 
 class Callable_:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audit import pairing, runner, stats, store
+from audit import model, pairing, runner, stats, store
 from audit.borders import write_json
 from audit.compare import compare_folders
 from audit.config import AuditConfig, ModelConfig
@@ -68,8 +68,9 @@ def parity(
         config: The audit file, read.
         out: Folder of the model's own audit.
         base: Folder that relative paths start from.
-        copy: ``int8``, ``pruned:0.3``, both joined by ``+``, or the path of another model: the
-            distilled, exported or quantised one (a folder, or a callable as ``file.py:name``).
+        copy: ``int8``, ``pruned:0.3``, both joined by ``+``, ``onnx`` (exported into ``model`` in
+            the copy's folder), or the path of another model: the distilled, exported or quantised
+            one (a folder, or a callable as ``file.py:name``).
         margin: Move of a rate or a gap that still counts as none, in (0, 1).
         audit_file: The file's text as run.
         progress: Who is told how far it is.
@@ -80,8 +81,13 @@ def parity(
     """
     if not 0 < margin < 1:
         raise ConfigError(f"The margin must lie between 0 and 1, got {margin:g}.")
-    own = replace(config, model=copied(config.model, copy))
     folder = out.with_name(f"{out.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', copy).strip('-')[-40:]}")
+    if copy == "onnx":
+        place = model.export(config.model, folder / "model", base).absolute()
+        spec = replace(config.model, path=str(place), revision=None)
+    else:
+        spec = copied(config.model, copy)
+    own = replace(config, model=spec)
     one = runner.run(config, out, base=base, audit_file=audit_file, progress=progress)
     other = runner.run(own, folder, base=base, progress=progress)
     texts = pairing.match(
@@ -121,7 +127,7 @@ def copied(spec: ModelConfig, copy: str) -> ModelConfig:
         else:
             raise ConfigError(
                 f"There is no copy called {part!r}.",
-                hint="int8, pruned:0.3, int8+pruned:0.3, or the path of another model.",
+                hint="int8, pruned:0.3, int8+pruned:0.3, onnx, or the path of another model.",
             )
     return made
 

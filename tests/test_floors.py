@@ -19,6 +19,7 @@ FLOORS = [
             "classifier",
             "huggingface",
             "compressing",
+            "exported",
             "cache",
             "stats",
             "intervals",

@@ -2,6 +2,8 @@
 
 import json
 import random
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from tiny import tiny_bert
 
 from audit.cli import main
 from audit.config import ModelConfig
-from audit.errors import ConfigError, Unsupported
-from audit.model import identify, load
+from audit.errors import ConfigError, ModelError, Unsupported
+from audit.model import export, identify, load
 from audit.pairing import match
 from audit.parity import copied, of_groups
 from audit.types import Decision
@@ -146,3 +148,80 @@ def test_a_group_that_a_copy_drops_is_broken_and_the_other_is_kept():
     assert rows["selection_rate_gap[against=rest,sex=f]"].verdict == "worse"
     twins = match((units(before, group),) * 2, rule)
     assert {c.kept for c in of_groups(twins, margin=0.03, level=0.95)} == {"kept"}
+
+
+def test_an_exported_copy_scores_like_its_model_alone_and_in_a_batch(folder, tmp_path):
+    pytest.importorskip("onnx")
+    spec = ModelConfig(path=str(folder / "model"), device="cpu")
+    place = export(spec, tmp_path / "graph")
+    assert not list(place.glob("*.safetensors"))
+    copy = ModelConfig(path=str(place))
+    identity = identify(copy)
+    assert identity.kind == "onnx" and "model.onnx" in identity.digests
+    assert identity.labels == ("no", "yes")
+    graph, own = load(copy, identity), load(spec, identify(spec))
+    together = graph.probabilities(TEXTS)
+    np.testing.assert_allclose(together, own.probabilities(TEXTS), atol=1e-6)
+    for i, text in enumerate(TEXTS):
+        np.testing.assert_allclose(graph.probabilities([text])[0], together[i], atol=1e-6)
+    with pytest.raises(Unsupported, match="no gradients"):
+        graph.white_box()
+    with pytest.raises(Unsupported, match="a copy already"):
+        identify(replace(copy, quantise="int8"))
+    written = (place / "model.onnx").stat().st_mtime_ns
+    assert export(spec, place) == place and (place / "model.onnx").stat().st_mtime_ns == written
+    (place / "model.onnx").write_bytes((place / "model.onnx").read_bytes()[:-200])
+    assert identify(copy).fingerprint != identity.fingerprint
+    with pytest.raises(ModelError, match="not a graph that onnxruntime can run"):
+        load(copy, identify(copy))
+
+
+def test_a_graph_that_is_no_classifier_or_reads_elsewhere_is_refused(folder, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    place = export(ModelConfig(path=str(folder / "model"), device="cpu"), tmp_path / "graph")
+    copy, whole = ModelConfig(path=str(place)), onnx.load(str(place / "model.onnx"))
+    config = json.loads((place / "config.json").read_text())
+    third = config | {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {}}
+    (place / "config.json").write_text(json.dumps(third))
+    with pytest.raises(ModelError, match="not one for each of the 3 labels"):
+        load(copy, identify(copy)).probabilities(TEXTS)
+    (place / "config.json").write_text(json.dumps(config))
+    # Weights outside the folder: what is audited would not be what was hashed.
+    (tmp_path / "elsewhere.bin").write_bytes(b"\0" * 4_000_000)
+    tensor = max(whole.graph.initializer, key=lambda t: len(t.raw_data))
+    size = len(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", "../elsewhere.bin"), ("offset", "0"), ("length", str(size))):
+        entry = tensor.external_data.add()
+        entry.key, entry.value = key, value
+    (place / "model.onnx").write_bytes(whole.SerializeToString())
+    with pytest.raises(ModelError, match="not a graph that onnxruntime can run"):
+        load(copy, identify(copy))
+    tokens = [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    out = [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])]
+    made = onnx.helper.make_model(onnx.helper.make_graph([node], "g", tokens, out), ir_version=10)
+    (place / "model.onnx").write_bytes(made.SerializeToString())
+    with pytest.raises(ModelError, match="no text classifier"):
+        load(copy, identify(copy))
+
+
+def test_parity_with_an_export_says_what_became_of_every_group(folder, capsys):
+    pytest.importorskip("onnx")
+    assert main(["parity", str(folder / "audit.toml"), "--copy", "onnx", "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "decide alike on 80 of 80 texts" in out
+    assert "Shown to be worse, after Holm" in out and "none" in out
+    result = json.loads(next(folder.glob("*-onnx/result.json")).read_text())
+    assert "onnx" in json.dumps(result["provenance"])
+
+
+def test_without_onnxruntime_a_graph_says_what_to_install(folder, tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    place = export(ModelConfig(path=str(folder / "model"), device="cpu"), tmp_path / "graph")
+    copy = ModelConfig(path=str(place))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(Unsupported) as said:
+        load(copy, identify(copy))
+    assert "evenhand[onnx]" in said.value.hint

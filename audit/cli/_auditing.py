@@ -208,7 +208,8 @@ def retrain(
 def parity(
     audit: Annotated[Path, typer.Argument(help="Audit file.")],
     copy: Annotated[
-        str, typer.Option(help="int8, pruned:0.3, int8+pruned:0.3, or the path of another model.")
+        str,
+        typer.Option(help="int8, pruned:0.3, int8+pruned:0.3, onnx, or the path of another model."),
     ] = "int8",
     margin: Annotated[
         float, typer.Option(help="Move of a rate or gap that still counts as none.")
