@@ -617,3 +617,16 @@ def test_gates_on_an_edge():
     ):
         with pytest.raises(ConfigError):
             gates.expand([Gate(metric="typos.flip_rate", **bad)], [one])
+
+
+def test_the_smallest_p_value_that_draws_can_state():
+    assert stats.sign_flip(np.ones(40)) == 1 / 20_001
+    apart = omnibus.omnibus([(30, 30), (0, 30)], permutation=True)
+    assert (apart.p, apart.resamples) == (1 / 10_000, 9_999)
+    names = [f"c{i // 2}" for i in range(60)]
+    dealt = omnibus.omnibus_clustered(
+        [1.0] * 30 + [0.0] * 30, ["a"] * 30 + ["b"] * 30, names, rng=np.random.default_rng(0)
+    )
+    assert (dealt.p, dealt.resamples) == (1 / 2_000, 1_999)
+    shown = omnibus.as_estimate(dealt, 60)
+    assert shown.value == 1 / 2_000 and shown.high > 1 / 2_000 > shown.low
