@@ -37,6 +37,11 @@ def find(name: str) -> Recipe:
     Raises:
         ConfigError: If there is no shipped one of that name, or the path is none.
     """
+    if name == "input_reduction":
+        raise ConfigError(
+            "input_reduction breaks no decision: it looks how few words keep one.",
+            hint='It is a probe of its own: name = "reduction".',
+        )
     if not name.startswith(PREFIX):
         return recipe(name)
     path = name.removeprefix(PREFIX)
@@ -92,7 +97,9 @@ def _ready(path: str, ta: Any) -> None:
     if kind not in ("UntargetedClassification", "TargetedClassification"):
         raise Unsupported(
             f"TextAttack's recipe {path} pursues another goal ({kind}) than a changed decision.",
-            hint="Choose a recipe for classifiers.",
+            hint='The probe "reduction" does it.'
+            if kind == "InputReduction"
+            else "Choose a recipe for classifiers.",
         )
 
 

@@ -12,6 +12,7 @@ CATALOGUE = {
     "impact_ratio": "probes.impact_ratio:ImpactRatio",
     "membership": "probes.membership:Membership",
     "noise": "probes.noise:Noise",
+    "reduction": "probes.reduction:Reduction",
     "reliance": "probes.reliance:Reliance",
     "replay": "probes.replay:Replay",
     "slices": "probes.slices:Slices",

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 PARAMS = {
     "attack": {"max_queries": 60, "texts": 6, "min_n": 2},
     "certificate": {"texts": 6, "samples": 12, "votes": 4, "confidence": 0.9},
+    "reduction": {"texts": 8},
     "reliance": {"texts": 8},
     "templates": {"corpus": "test", "identity": ["sex"]},
 }
