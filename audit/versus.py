@@ -7,20 +7,10 @@ from dataclasses import dataclass
 
 from audit import report
 from audit.borders import plain
-from audit.figures import humanise, number, parse
+from audit.figures import number, parse
 from audit.standing import Lost, Standing
 from audit.types import Change, ClaimChange, Comparison, Estimate
 
-_WORDS: Mapping[str, str] = {
-    "new": "new failure",
-    "resolved": "resolved",
-    "remains": "fails in both",
-    "opened": "open now, passed before",
-    "closed": "passes now, was open",
-    "eased": "open now, failed before",
-    "one_sided": "claimed in one audit alone",
-    "same": "the same",
-}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60.0, 470.0, 14.0, 262.0
 
 
@@ -43,13 +33,14 @@ class Pair:
     name: str
     comparison: Comparison
     tiles: tuple[tuple[str, str, int], ...]
-    """Colour, word, count."""
+    """Colour, key of the word, count."""
     claims: tuple[tuple[str, ClaimChange], ...]
+    """Key of what became of it, and the claim."""
     same_claims: int
     first: tuple[Row, ...]
     """What was asked first, and what was shown."""
     rest: tuple[Row, ...]
-    counted: str
+    counted: tuple[report.Said, ...]
     lost: Lost
 
 
@@ -74,7 +65,7 @@ class Plane:
 
     x: str
     y: str
-    text: str
+    text: report.Said
     xs: tuple[tuple[float, str], ...]
     ys: tuple[tuple[float, str], ...]
     spots: tuple[Spot, ...]
@@ -87,7 +78,7 @@ class Course:
     """One objective along audits of one model at several times."""
 
     name: str
-    text: str
+    text: report.Said
     points: tuple[tuple[str, float, float, float, float], ...]
     """Name, across, value, low and high."""
     line: str
@@ -95,11 +86,12 @@ class Course:
     none: float | None
 
 
-def to_html(found: Standing, *, ordered: bool = False) -> str:
+def to_html(found: Standing, language: str = "en", *, ordered: bool = False) -> str:
     """Return the comparison as one page with nothing to download and no script.
 
     Args:
         found: The audits, held against the first.
+        language: ``en`` or ``zh``.
         ordered: They are one model at several times: each objective is drawn along them.
     """
     return report.page(
@@ -109,8 +101,7 @@ def to_html(found: Standing, *, ordered: bool = False) -> str:
         planes=planes(found) if not ordered else (),
         courses=courses(found) if ordered else (),
         objectives=[(parse(n).metric or n, parse(n).where, w) for n, w in found.objectives],
-        ways={"nearer_zero": "nearer 0 is better"}
-        | {w: f"{w} is better" for w in ("higher", "lower")},
+        language=language,
     )
 
 
@@ -150,8 +141,11 @@ def leading(comparison: Comparison) -> tuple[list[Change], list[Change]]:
 
 def counted(changes: Sequence[Change]) -> str:
     """Return how many changes came to which verdict, in words."""
-    counts = Counter[str](c.verdict for c in changes)
-    return ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in counts.most_common())
+    return ", ".join(f"{n} {word.replace('_', ' ')}" for word, n in _counts(changes))
+
+
+def _counts(changes: Sequence[Change]) -> list[tuple[str, int]]:
+    return Counter[str](c.verdict for c in changes).most_common()
 
 
 def planes(found: Standing) -> tuple[Plane, ...]:
@@ -173,8 +167,14 @@ def courses(found: Standing) -> tuple[Course, ...]:
             return round(_BOTTOM - share * (_BOTTOM - _TOP), 1)
 
         xs = [round(_LEFT + room * (k + 0.5), 1) for k in range(len(row))]
-        said = "; ".join(
-            f"{n}: {number(e.value)}, {number(e.low)} to {number(e.high)}"
+        said = tuple(
+            report.say(
+                "compare.course_point",
+                name=n,
+                value=number(e.value),
+                low=number(e.low),
+                high=number(e.high),
+            )
             for n, e in zip(found.names, row, strict=True)
         )
         points = tuple(
@@ -184,7 +184,7 @@ def courses(found: Standing) -> tuple[Course, ...]:
         made.append(
             Course(
                 name=name,
-                text=f"{name}. {said}.",
+                text=report.say("compare.course_text", name=name, points=said),
                 points=points,
                 line="M" + "L".join(f"{x} {y}" for _, x, y, _, _ in points),
                 ys=_ticks(scale, y_of),
@@ -204,24 +204,27 @@ def _pair(found: Standing, i: int) -> Pair:
         name=found.names[i + 1],
         comparison=comparison,
         tiles=(
-            ("fail", "new failures", outcomes["new"]),
-            ("pass", "failures resolved", outcomes["resolved"]),
+            ("fail", "new", outcomes["new"]),
+            ("pass", "resolved", outcomes["resolved"]),
             ("fail", "worse", verdicts["worse"]),
             ("pass", "better", verdicts["better"]),
             ("inconclusive", "undecided", verdicts["undecided"]),
             ("not_applicable", "unchanged", verdicts["unchanged"]),
         ),
-        claims=tuple((_claim_word(c), c) for c in comparison.claims if c.outcome != "same"),
+        claims=tuple((_became(c), c) for c in comparison.claims if c.outcome != "same"),
         same_claims=outcomes["same"],
         first=tuple(_row(c, scales) for c in first),
         rest=tuple(_row(c, scales) for c in rest),
-        counted=counted(rest),
+        counted=tuple(
+            report.say("compare.counted", n=n, word=report.say(f"outcome.{word}"))
+            for word, n in _counts(rest)
+        ),
         lost=found.lost[i],
     )
 
 
-def _claim_word(c: ClaimChange) -> str:
-    return _WORDS["eased" if c.outcome == "closed" and c.before == "fail" else c.outcome]
+def _became(c: ClaimChange) -> str:
+    return "eased" if c.outcome == "closed" and c.before == "fail" else c.outcome
 
 
 def _scales(changes: Sequence[Change]) -> report.Axis:
@@ -314,13 +317,14 @@ def _plane(found: Standing, i: int) -> Plane:
             )
         )
     ahead = sorted((s for s in spots if not s.beaten), key=lambda s: s.x)
-    said = "; ".join(
-        f"{name}: {number(x.value)}, {number(y.value)}" for name, (x, y) in rows.items()
+    said = tuple(
+        report.say("compare.point", name=name, x=number(x.value), y=number(y.value))
+        for name, (x, y) in rows.items()
     )
     return Plane(
         x=x_name,
         y=y_name,
-        text=f"{humanise(x_name)} across, {y_name} up. {said}.",
+        text=report.say("compare.plane_text", x=report.Term(x_name), y=y_name, points=said),
         xs=_ticks(across, x_of),
         ys=_ticks(up, y_of),
         spots=tuple(spots),

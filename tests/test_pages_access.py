@@ -29,6 +29,7 @@ def pages(kept, two, audited, tmp_path):  # noqa: F811
         "ll144.zh": renderings.ll144_page(published, "zh"),
         "history": history.to_html(history.collect(kept)),
         "compare": versus.to_html(standing(two)),
+        "compare.zh": versus.to_html(standing(two), "zh"),
         "course": versus.to_html(standing(two), ordered=True),
         "explain": explaining.as_page(explained, "model"),
     }.items():
@@ -39,7 +40,7 @@ def pages(kept, two, audited, tmp_path):  # noqa: F811
 
 @pytest.mark.timeout(600)
 def test_axe_finds_no_violation_in_any_of_them(pages, axe):  # noqa: F811
-    assert len(list(pages.glob("*.html"))) == 8
+    assert len(list(pages.glob("*.html"))) == 9
     told = []
     with launched() as browser:
         for theme, width in (("light", 1280), ("dark", 360)):

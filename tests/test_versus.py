@@ -1,6 +1,7 @@
 """The page of a comparison: short at first sight, whole in JSON, inert, and honest about unlike audits."""
 
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -38,6 +39,19 @@ def test_the_page_shows_first_what_was_asked_and_folds_the_rest(two, tmp_path, c
     assert told["comparisons"][0]["advice"][0] in html
     assert "<script" not in html and "unsafe" not in html and "default-src &#39;none&#39;" in html
     assert html == versus.to_html(standing(two))
+
+
+def test_the_page_has_a_twin_in_chinese_with_the_same_numbers(two, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["compare", *map(str, two), "--html", str(page)]) == 0
+    assert "page.zh.html" in capsys.readouterr().out
+    english, chinese = (p.read_text("utf-8") for p in (page, page.with_suffix(".zh.html")))
+    assert '<html lang="zh-CN" data-l="zh">' in chinese and "结论" in chinese
+    numbers = [re.findall(r'<data value="([^"]*)"', text) for text in (english, chinese)]
+    assert numbers[0] == numbers[1] and len(numbers[0]) > 50
+    # Both languages stand in both; attributes and titles are in the page's own.
+    own = re.findall(r'aria-label="([^"]*)"|<title>([^<]*)</title>', chinese)
+    assert own and not [x for x in own if "".join(x).isascii() and "".join(x) not in ("lost",)]
 
 
 def test_a_name_that_is_markup_stays_text(two):

@@ -268,7 +268,9 @@ def epochs(
             progress=display,
         )
     page = html or folder / "epochs.html"
+    other = page.with_suffix(".zh.html")
     write_text(page, versus.to_html(found, ordered=True))
+    write_text(other, versus.to_html(found, "zh", ordered=True))
     print(by_epoch(found))
-    print(f"Page: {page}")
+    print(f"Pages: {page}, {other}")
     return 0

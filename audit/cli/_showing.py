@@ -100,6 +100,8 @@ def compare(
     ] = False,
 ) -> int:
     """Compare audits with the first, paired where texts match; say which none beats."""
+    from functools import partial
+
     from audit import versus
     from audit.files import write_text
     from audit.showing import lost_json, margins_of, side_by_side
@@ -112,6 +114,11 @@ def compare(
     for path, make, word in (
         (lost, lost_json, "Texts lost"),
         (html, versus.to_html, "Page"),
+        (
+            html and html.with_suffix(".zh.html"),
+            partial(versus.to_html, language="zh"),
+            "In Chinese",
+        ),
         (json, versus.to_json, "JSON"),
     ):
         if path is not None:

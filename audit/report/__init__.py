@@ -18,7 +18,7 @@ from audit.law import crosswalk
 from audit.report import _catalogue as words
 from audit.report._aligned import AlignedRow, aligned_rows
 from audit.report._anchors import anchor
-from audit.report._catalogue import Term, say
+from audit.report._catalogue import Said, Term, say
 from audit.report._parts import settings
 from audit.report._passages import (
     Heated,
@@ -47,7 +47,9 @@ __all__ = [
     "Axis",
     "Heated",
     "Plot",
+    "Said",
     "Segment",
+    "Term",
     "aligned_rows",
     "axis",
     "compare",
@@ -56,6 +58,7 @@ __all__ = [
     "page",
     "plot",
     "render",
+    "say",
     "streamed",
     "uncompared",
 ]
@@ -211,6 +214,7 @@ def _environment() -> Environment:
         "say_term": Term,
         "t": _said,
         "tell": words.both,
+        "write": words.written,
         "zh": lambda key: words.written("zh", say(key)),
     }
     env.tests["absent"] = lambda value: isinstance(value, Absent)
