@@ -64,7 +64,8 @@ def test_an_adapter_resumes_to_the_same_weights_and_is_audited_as_it_was_trained
 def test_an_adapter_leaves_the_encoder_alone_and_learns(tmp_path, encoder):
     from safetensors.numpy import load_file
 
-    settings = replace(SETTINGS, method="lora", learning_rate=1e-2)
+    # Without dropout: with it, two layers learn this in four epochs under some seeds only.
+    settings = replace(SETTINGS, method="lora", learning_rate=1e-2, dropout=0.0)
     dev = corpus(60, "dev", seed=1)
     result = training.train(settings, corpus(320), dev, tmp_path / "m", encoder=encoder)
     assert result.dev["macro_f1"] > 0.9
