@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from audit import stats
 from audit.errors import ConfigError
@@ -326,3 +327,55 @@ def test_an_undecided_claim_says_what_could_not_be_seen():
         f"the interval crosses the limit; a difference under {e.mde:.3f} could not be seen"
     )
     assert verdict(replace(e, mde=None)).because == "the interval crosses the limit"
+
+
+def test_a_verdict_says_on_which_numbers_it_stands():
+    names = ("typos.a", "typos.b", "typos.c")
+    shares = (stats.share(150, 1000), stats.share(118, 1000), stats.share(20, 1000))
+    measured = tuple(
+        Measurement(id=name, metric=name[-1], value=e, unit="share", eligible=1000)
+        for name, e in zip(names, shares, strict=True)
+    )
+    one = ProbeRun(probe="typos", version="1", params={}, measurements=measured)
+    planned = replace(PLANNED, measurements=names)
+    claims = expand([Gate(metric="typos.*", at_most=0.1)], [planned])
+    fail, undecided, passed = judge(claims, [one])
+    exact = [stats.for_judging(e) for e in shares]
+    p = [stats.p_beyond(e, 0.1, "above") for e in exact]
+    # Exact tails of the binomial: as many hits or more, at the limit.
+    assert p[:2] == pytest.approx([binom.sf(149, 1000, 0.1), binom.sf(117, 1000, 0.1)], rel=1e-6)
+    assert [v.status for v in (fail, undecided, passed)] == ["fail", "inconclusive", "pass"]
+    assert (fail.p_break, fail.p_break_adjusted) == (p[0], 3 * p[0]) and fail.m == 3
+    assert fail.because == (
+        f"the limit is broken beyond the noise (p = {3 * p[0]:.2g} after Holm over m = 3, alpha 0.05)"
+    )
+    assert undecided.because == (
+        "beyond the limit alone, but not among all that was asked "
+        f"(p = {2 * p[1]:.2g} after Holm over m = 3, alpha 0.05)"
+    )
+    kept = stats.p_beyond(exact[2], 0.1, "below")
+    assert passed.p_keep == kept
+    assert passed.because == f"the limit is kept beyond the noise (p = {kept:.2g})"
+    assert passed.interval == stats.interval(exact[2], 0.9) and passed.interval_level == 0.9
+    assert (passed.value, passed.n) == (0.02, 1000)
+
+
+def test_as_many_texts_as_a_gate_asks_for_are_judged():
+    gate = Gate(metric="typos.flip_rate", at_most=0.10, min_n=200)
+    assert verdict(stats.share(2, 200), gate=gate).status == "pass"
+    few = verdict(stats.share(2, 199), gate=gate)
+    assert few.status == "not_estimable" and few.because == (
+        "199 independent texts, and the gate asks for 200"
+    )
+    e = stats.share(2, 199)
+    assert (few.interval, few.interval_level, few.p_break) == ((e.low, e.high), 0.95, None)
+
+
+def test_an_audits_own_alpha_is_the_one_it_is_judged_by():
+    claims = expand([Gate(metric="typos.flip_rate", at_most=0.10)], [PLANNED])
+    e = stats.share(122, 1000)
+    p = stats.p_beyond(stats.for_judging(e), 0.1, "above")
+    for alpha in (p * 0.99, p * 1.01):
+        (found,) = judge(claims, [run(e)], alpha=alpha)
+        assert found.status == ("fail" if p <= alpha else "inconclusive")
+        assert found.interval_level == pytest.approx(1 - 2 * alpha)
