@@ -119,6 +119,9 @@ class CorpusConfig:
     votes: tuple[str, ...] = ()
     """Columns with the annotators' votes: one each, or one with votes parted by ``|``. They say how
     far annotators disagree (`data_audit`); the label is what they agreed on."""
+    rationale: str | None = None
+    """Column with what people marked as the reason for the label: a JSON list of spans of
+    characters, ``[[0, 5], [12, 20]]``, or of words counted from 0 (`plausibility`)."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label in the data to label of the model, e.g. ``{"1" = "spam", "0" = "ham"}``."""
     check_labels: bool = True

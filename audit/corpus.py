@@ -11,6 +11,7 @@ from audit.config import HUB, CorpusConfig, Kind, place
 from audit.errors import DataError, Unsupported, did_you_mean
 from audit.guess import guess_columns as guess_columns
 from audit.labels import labels_of
+from audit.rationales import spans_of
 from audit.tables import Table, cell, of_records, read, text_cell
 from audit.types import Corpus, Example, Head, Skip
 
@@ -69,6 +70,7 @@ def from_frame(
     groups: Mapping[str, str] | Sequence[str] = (),
     cluster: str | None = None,
     votes: Sequence[str] = (),
+    rationale: str | None = None,
     labels: Mapping[str, str] | None = None,
     model_labels: Sequence[str] | None = None,
     head: Head = "single",
@@ -96,6 +98,7 @@ def from_frame(
         groups=dict(groups) if isinstance(groups, Mapping) else {g: g for g in groups},
         cluster=cluster,
         votes=tuple(votes),
+        rationale=rationale,
         labels=labels or {},
         limit=limit,
         license=license,
@@ -129,6 +132,10 @@ def _build(
         for attribute, column in spec.groups.items()
     }
     clusters = _cells(columns.get("cluster", ()), table, spec.cluster or "")
+    marked: dict[int, tuple[tuple[int, int], ...] | None] = {}
+    if spec.rationale is not None:
+        cells = columns["rationale"]
+        marked = {i: spans_of(cells[i], table, i, spec.rationale, texts[i]) for i in keep}
     cast_ = [_cells(columns["votes", column], table, column) for column in spec.votes]
     return Corpus(
         name=name,
@@ -142,6 +149,7 @@ def _build(
                 groups={a: v for a, values in groups.items() if (v := values[i]) is not None},
                 cluster=clusters[i] if clusters else None,
                 votes=_votes([column[i] for column in cast_]),
+                rationale=marked.get(i),
             )
             for i in keep
         ),
@@ -155,7 +163,7 @@ def _build(
 def _columns(table: Table, spec: CorpusConfig) -> dict[Hashable, Sequence[object]]:
     """Return the values of each column that is used, by role."""
     wanted: dict[Hashable, tuple[str, str]] = {"text": ("text", spec.text)}
-    for role in ("second", "label", "id", "cluster"):
+    for role in ("second", "label", "id", "cluster", "rationale"):
         column = getattr(spec, role)
         if column is not None:
             wanted[role] = (role, column)

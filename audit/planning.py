@@ -173,6 +173,7 @@ def as_read(texts: Corpus) -> str:
     for e in texts.examples:
         row: list[object] = [e.id, e.text, e.second, e.label, sorted(e.groups.items()), e.cluster]
         row += [list(e.votes)] if e.votes else []
+        row += [] if e.rationale is None else [["rationale", *map(list, e.rationale)]]
         state.update(json.dumps(row).encode())
     return state.hexdigest()
 

@@ -11,7 +11,7 @@ from audit.faithfulness import Plausibility, plausibility
 from audit.types import Absent, Estimate
 from audit.wordpieces import Span
 
-_IOU = 0.5
+IOU = 0.5
 """Overlap from which ERASER counts a rationale as found."""
 
 
@@ -31,6 +31,32 @@ class Agreement:
     [-1, 1]; paired."""
     left_out: int
     """Texts where nobody marked a word that the model reads."""
+
+
+def scored(
+    found: Sequence[Attribution], marked: Sequence[Sequence[Span]]
+) -> list[Plausibility | Absent]:
+    """Hold each attribution against what people marked in its text, of a pair in the first one.
+
+    A word counts as marked where a span touches it. As many words are named as are marked, those
+    that weigh most for the side the logit is on.
+    """
+    rows = []
+    for one, spans in zip(found, marked, strict=True):
+        human = marked_words(one, spans)
+        weights = np.array(one.weights) * (1 if one.logit >= 0 else -1)
+        named = np.zeros(len(weights), bool)
+        named[np.argsort(-weights, kind="stable")[: sum(human)]] = True
+        rows.append(plausibility(human, weights.tolist(), named.tolist()))
+    return rows
+
+
+def marked_words(one: Attribution, spans: Sequence[Span]) -> list[bool]:
+    """Return which words of the text a span touches."""
+    return [
+        part == 0 and any(a < end and start < b for start, end in spans)
+        for part, (a, b) in zip(one.parts, one.spans, strict=True)
+    ]
 
 
 def agreement(
@@ -57,12 +83,7 @@ def agreement(
     """
     rows: list[Plausibility] = []
     kept: list[str | None] = []
-    for i, (one, spans) in enumerate(zip(found, marked, strict=True)):
-        human = [any(a < end and start < b for start, end in spans) for a, b in one.spans]
-        weights = np.array(one.weights) * (1 if one.logit >= 0 else -1)
-        named = np.zeros(len(weights), bool)
-        named[np.argsort(-weights, kind="stable")[: sum(human)]] = True
-        row = plausibility(human, weights.tolist(), named.tolist())
+    for i, row in enumerate(scored(found, marked)):
         if not isinstance(row, Absent):
             rows.append(row)
             kept.append(None if clusters is None else clusters[i])
@@ -72,7 +93,7 @@ def agreement(
 
     return Agreement(
         token_f1=mean([r.f1 for r in rows]),
-        iou_f1=mean([float(r.iou >= _IOU) for r in rows]),
+        iou_f1=mean([float(r.iou >= IOU) for r in rows]),
         average_precision=mean([r.average_precision for r in rows]),
         auprc_trapezoid=mean([r.auprc_trapezoid for r in rows]),
         over_chance=mean([r.average_precision - r.chance for r in rows], -1.0),

@@ -36,6 +36,9 @@ class Example:
     """Texts of one cluster (author, template, source) are not independent; None: its own."""
     votes: tuple[str, ...] = ()
     """What each annotator said, where that is known."""
+    rationale: tuple[tuple[int, int], ...] | None = None
+    """Characters of `text` that a person marked as the reason, ``text[start:end]``; None: nobody
+    has looked."""
 
     @property
     def input(self) -> Text:

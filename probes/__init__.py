@@ -13,6 +13,7 @@ CATALOGUE = {
     "membership": "probes.membership:Membership",
     "noise": "probes.noise:Noise",
     "reduction": "probes.reduction:Reduction",
+    "plausibility": "probes.plausibility:Plausibility",
     "reliance": "probes.reliance:Reliance",
     "replay": "probes.replay:Replay",
     "slices": "probes.slices:Slices",

@@ -23,6 +23,7 @@ PARAMS = {
     "attack": {"max_queries": 60, "texts": 6, "min_n": 2},
     "certificate": {"texts": 6, "samples": 12, "votes": 4, "confidence": 0.9},
     "reduction": {"texts": 8},
+    "plausibility": {"texts": 8},
     "reliance": {"texts": 8},
     "templates": {"corpus": "test", "identity": ["sex"]},
 }
@@ -46,6 +47,7 @@ def corpus():
                 text=f"{OPENINGS[i % 5]} number {i}",
                 label=("negative", "positive")[(i // 2) % 2],
                 groups={"sex": "female" if i % 2 else "male"} if i % 7 else {},
+                rationale=((0, 4),) if i % 3 else None,
             )
             for i in range(80)
         ),
@@ -79,10 +81,11 @@ def facts(probe, on):
 
 
 def comparable(found):
-    return [
-        {k: np.asarray(v).tolist() for k, v in vars_of(f).items()} if isinstance(f, Cases) else f
-        for f in found
-    ]
+    return [plain(f) if isinstance(f, Cases) else f for f in found]
+
+
+def plain(cases):
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars_of(cases).items()}
 
 
 def vars_of(cases):

@@ -73,6 +73,7 @@ FLOORS = [
             "aligning",
             "plausible",
             "wordshares",
+            "rationales",
             "reliability",
             "testing",
             "report",
