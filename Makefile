@@ -31,6 +31,7 @@ setup: $(VENV)/.ready
 # torch goes first and with its own dependencies: outside a CPU-only machine these are CUDA packages
 # that the lock cannot name. Everything else is pinned exactly and installed as it stands.
 $(VENV)/.ready: requirements.lock pyproject.toml
+	@echo "Setting up $(VENV), once: two minutes or so, and quiet."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install torch==2.13.0
 	$(PIP) install --no-deps -r requirements.lock

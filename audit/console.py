@@ -270,7 +270,7 @@ class Display:
         tenth = 10 * done // max(1, total)
         if tenth != self._tenth:
             self._tenth = tenth
-            self.say(f"    step {done:,} of {total:,} {note}")
+            self.say(f"    step {done:,} of {total:,}" + (f", after {note}" if note else ""))
 
     def planned(self, probes: list[tuple[str, int]], texts: int) -> None:
         self._expected = probes
