@@ -123,6 +123,8 @@ def told(result: AuditResult) -> str:
         if name in changes:
             row += [_short(changes[name].after), _short(changes[name].difference)]
             row += [changes[name].verdict]
+        elif changes:
+            row += ["-", "-", "-"]
         rows.append(row)
     head = ["planted", "measured as", "verdict", "value [95 % interval]"]
     head += ["after the retrain", "change", ""] if changes else []
