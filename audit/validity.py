@@ -3,18 +3,20 @@
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from math import sqrt
 from pathlib import Path
 
-from audit import stats, store, tables
-from audit.errors import DataError
+from audit import fluency, foreign, stats, store, tables
+from audit.errors import DataError, Unsupported
 from audit.files import write_text
 from audit.intervals import estimated
 from audit.neighbours import opposites
+from audit.resources import Resources
 from audit.seeding import stream
+from audit.similarity import SentenceVectors
 from audit.text import words
 from audit.types import Absent, Estimate, Means
 
@@ -35,6 +37,55 @@ def turned(before: str, after: str) -> bool:
             if new in opposites(old) or old in opposites(new):
                 return True
     return False
+
+
+def passed(
+    pairs: Sequence[tuple[str, str]],
+    filters: Collection[str],
+    *,
+    resources: Resources,
+    likeness: float = 0.8,
+    causal_lm: Path | None = None,
+    perplexity: float = 1.5,
+) -> list[bool]:
+    """Return which pairs of original and altered text pass every one of `filters`.
+
+    Args:
+        pairs: The texts.
+        filters: ``opposites`` (`turned`), ``likeness`` (cosine of the packaged encoder's vectors
+            above `likeness`), ``fluency`` (at most `perplexity` times as perplexing to the model in
+            the folder `causal_lm`).
+        resources: Where WordNet and the encoder are looked for.
+        likeness: In (-1, 1].
+        causal_lm: Folder of a causal language model, or None.
+        perplexity: At least 1.
+
+    Raises:
+        Unsupported: If what a filter needs is missing; where there are no pairs, nothing is needed.
+    """
+    kept = [True] * len(pairs)
+    if not pairs:
+        return kept
+    if "opposites" in filters:
+        foreign.textattack(resources, wordnet=True)
+        kept = [not turned(*pair) for pair in pairs]
+    if "likeness" in filters:
+        vectors = SentenceVectors(resources.encoder())
+        one, other = (
+            vectors([before for before, _ in pairs]),
+            vectors([after for _, after in pairs]),
+        )
+        near = (one * other).sum(axis=1) > likeness
+        kept = [good and bool(alike) for good, alike in zip(kept, near, strict=True)]
+    if "fluency" in filters:
+        if causal_lm is None:
+            raise Unsupported(
+                "The filter fluency needs a causal language model, and none is named.",
+                hint=fluency.GET_CAUSAL_LM,
+            )
+        odder = fluency.Fluency(causal_lm).rises(pairs) > perplexity
+        kept = [good and not bool(odd) for good, odd in zip(kept, odder, strict=True)]
+    return kept
 
 
 def sample_id(measurement: str, example_id: str, before: str, after: str) -> str:

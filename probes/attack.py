@@ -37,7 +37,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from audit import attacks, foreign, quantised, validity
+from audit import attacks, quantised, validity
 from audit.attacks import Found, Target, decided_for
 from audit.bench import Bench, Planned
 from audit.borrowed_recipes import find
@@ -49,7 +49,6 @@ from audit.perturbation import shown
 from audit.power import mde_share
 from audit.pulls import of_searches, of_worst
 from audit.scorer import Scorer
-from audit.similarity import SentenceVectors
 from audit.types import Absent, Cases, Example, Fact, Floats
 
 
@@ -83,11 +82,16 @@ class Attack:
     """Shares of a text's words at which the other curve is read."""
     attributes: tuple[str, ...] = ()
     """Group columns whose texts are compared; empty: every one."""
-    filters: tuple[Literal["opposites", "likeness"], ...] = ()
-    """What a valid success passes: no word turned into its opposite (WordNet), and a sentence still
-    alike by the packaged encoder. Those whose resource is missing make the rate absent."""
+    filters: tuple[Literal["opposites", "likeness", "fluency"], ...] = ()
+    """What a valid success passes: no word turned into its opposite (WordNet), a sentence still
+    alike by the packaged encoder, one that `causal_lm` finds little odder than the original. Those
+    whose resource is missing make the rate absent."""
     likeness: float = 0.8
     """Least cosine of the two sentences' vectors, in (-1, 1]."""
+    causal_lm: str | None = None
+    """Folder of a causal language model, for the filter ``fluency``: named as `masked_lm` is."""
+    perplexity: float = 1.5
+    """Most times the original's perplexity that ``fluency`` lets pass, at least 1."""
     ratings: str | None = None
     """Name of a table ``[corpora.NAME]`` with a human's ratings: `id` is the column ``sample``, the
     group attribute ``valid`` says yes or no. `evenhand rate` writes the sheet."""
@@ -123,6 +127,8 @@ class Attack:
             raise ValueError("edit_shares must lie in (0, 1]")
         if len(set(self.filters)) < len(self.filters) or not -1 < self.likeness <= 1:
             raise ValueError("filters names one twice, or likeness is outside (-1, 1]")
+        if self.perplexity < 1:
+            raise ValueError("perplexity must be at least 1")
         if self.min_n < 1:
             raise ValueError("min_n must be at least 1")
 
@@ -192,8 +198,8 @@ class Attack:
     @property
     def files(self) -> tuple[Path, ...]:
         """Files that move the facts and stand in no corpus."""
-        folder = self._masked_lm
-        return () if folder is None else tuple(sorted(p for p in folder.glob("*.*") if p.is_file()))
+        folders = [Path(one) for one in (self.masked_lm, self.causal_lm) if one is not None]
+        return tuple(sorted(p for one in folders for p in one.glob("*.*") if p.is_file()))
 
     @property
     def _masked_lm(self) -> Path | None:
@@ -265,21 +271,19 @@ class Attack:
             for i, end in enumerate(ends)
             if isinstance(end, Found) and end.outcome == "success"
         ]
-        if not self.filters or not some:
-            return passed
         try:
-            if "opposites" in self.filters:
-                foreign.textattack(bench.resources, wordnet=True)
-                for i, before, after in some:
-                    passed[i] = not validity.turned(before, after)
-            if "likeness" in self.filters:
-                vectors = SentenceVectors(bench.resources.encoder())
-                one = vectors([before for _, before, _ in some])
-                other = vectors([after for _, _, after in some])
-                for (i, _, _), cosine in zip(some, (one * other).sum(axis=1), strict=True):
-                    passed[i] = passed[i] and bool(cosine > self.likeness)
+            kept = validity.passed(
+                [(before, after) for _, before, after in some],
+                self.filters,
+                resources=bench.resources,
+                likeness=self.likeness,
+                causal_lm=None if self.causal_lm is None else Path(self.causal_lm),
+                perplexity=self.perplexity,
+            )
         except Unsupported as reason:
             return _not_run(reason)
+        for (i, _, _), good in zip(some, kept, strict=True):
+            passed[i] = good
         return passed
 
     def _wanted(self, bench: Bench) -> int | None:
