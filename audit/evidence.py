@@ -13,7 +13,7 @@ from audit.classifier import white_box
 from audit.errors import Unsupported
 from audit.reliability import Reliability, judge
 from audit.scorer import Scorer
-from audit.types import Case, Decision
+from audit.types import Case, Decision, Text
 
 MOST = 4
 """Cases of one probe that are attributed."""
@@ -24,16 +24,24 @@ _DIGITS = 6
 
 
 def explained(
-    cases: Sequence[Case], scorer: Scorer, rule: Decision, *, probe: str, most: int = MOST
+    cases: Sequence[Case],
+    scorer: Scorer,
+    rule: Decision,
+    *,
+    probe: str,
+    most: int = MOST,
+    pairs: bool = False,
 ) -> tuple[Case, ...]:
     """Return the cases with attributions where they fail, the largest changes first.
 
     Args:
-        cases: Of one probe, single texts: the sides of a pair of texts are not told apart in them.
+        cases: Of one probe.
         scorer: The model; a callable has no gradients, and its cases stay as they are.
         rule: Whose favourable score is attributed.
         probe: Its name: says what a failing case is.
         most: Cases that are attributed, at most; as many again are labelled only.
+        pairs: The model reads two texts, which stand on a line each in a case. Where one of them
+            has a line break of its own the two cannot be told apart: the case stays as it is.
     """
     if most < 1:
         return tuple(cases)
@@ -43,19 +51,16 @@ def explained(
         return tuple(cases)
     if not fast:
         return tuple(cases)
-    order = sorted(
-        range(len(cases)), key=lambda i: -abs(cases[i].score_after - cases[i].score_before)
-    )
+    read = [(_input(c.before, pairs), _input(c.after, pairs)) for c in cases]
+    clear = [i for i in range(len(cases)) if None not in read[i]]
+    order = sorted(clear, key=lambda i: -abs(cases[i].score_after - cases[i].score_before))
     changed = [i for i in order if _changed(cases[i])][:most]
     wrong = [i for i in order if probe in WRONG and not cases[i].words][: most - len(changed)]
     coloured = [i for i in order if cases[i].words and not cases[i].reliability][: 2 * most]
     target = [i for i, name in enumerate(rule.labels) if name in rule.favourable]
     # One request for all: what several cases share is attributed once.
-    texts = list(
-        dict.fromkeys(
-            [cases[i].before for i in (*changed, *wrong)] + [cases[i].after for i in changed]
-        )
-    )
+    asked = [read[i][0] for i in (*changed, *wrong)] + [read[i][1] for i in changed]
+    texts = list(dict.fromkeys(text for text in asked if text is not None))
     by_text = dict(zip(texts, attribute(scorer, texts, target), strict=True))
     labels = dict(
         zip(texts, judge(scorer, texts, target, [by_text[t] for t in texts]), strict=True)
@@ -63,25 +68,29 @@ def explained(
     made = list(cases)
     for i in changed:
         case = cases[i]
-        one, other = by_text[case.before], by_text[case.after]
+        before, after = (text for text in read[i] if text is not None)
+        one, other = by_text[before], by_text[after]
         made[i] = replace(
             case,
             words=one.words,
             weights=_kept(one),
-            reliability=said(labels[case.before]),
+            reliability=said(labels[before]),
             words_after=other.words,
             weights_after=_kept(other),
-            reliability_after=said(labels[case.after]),
+            reliability_after=said(labels[after]),
         )
     for i in wrong:
-        one = by_text[cases[i].before]
+        (text, _) = read[i]
+        if text is None:
+            continue
+        one = by_text[text]
         made[i] = replace(
             cases[i],
             words=one.words,
             weights=_kept(one),
-            reliability=said(labels[cases[i].before]),
+            reliability=said(labels[text]),
         )
-    for i, label in _labelled(cases, coloured, scorer, target):
+    for i, label in _labelled(cases, [(i, read[i][0]) for i in coloured], scorer, target):
         made[i] = replace(cases[i], reliability=said(label))
     return tuple(made)
 
@@ -89,6 +98,14 @@ def explained(
 def said(label: Reliability) -> str:
     """Return a label with its reasons in one line: ``high: borne out: …``."""
     return f"{label.label}: {'; '.join(label.reasons)}"
+
+
+def _input(text: str, pairs: bool) -> Text | None:
+    """Return what the model was asked, from how a case shows it; None where that is not clear."""
+    if not pairs:
+        return text
+    first, _, second = text.partition("\n")
+    return (first, second) if first.strip() and second.strip() and "\n" not in second else None
 
 
 def _changed(case: Case) -> bool:
@@ -100,11 +117,19 @@ def _kept(one: Attribution) -> tuple[float, ...]:
 
 
 def _labelled(
-    cases: Sequence[Case], chosen: Sequence[int], scorer: Scorer, target: Sequence[int]
+    cases: Sequence[Case],
+    chosen: Sequence[tuple[int, Text | None]],
+    scorer: Scorer,
+    target: Sequence[int],
 ) -> list[tuple[int, Reliability]]:
     """Return labels for colours that a probe brought along, where they are of the text shown."""
-    read = as_words(scorer, [cases[i].before for i in chosen])
-    kept = [(i, w) for i, w in zip(chosen, read, strict=True) if w.words == tuple(cases[i].words)]
+    asked = [(i, text) for i, text in chosen if text is not None]
+    read = as_words(scorer, [text for _, text in asked])
+    kept = [
+        (i, text, w)
+        for (i, text), w in zip(asked, read, strict=True)
+        if w.words == tuple(cases[i].words)
+    ]
     found = [
         Attribution(
             words=w.words,
@@ -119,7 +144,7 @@ def _labelled(
             baseline="",
             truncated=w.truncated,
         )
-        for i, w in kept
+        for i, _, w in kept
     ]
-    labels = judge(scorer, [cases[i].before for i, _ in kept], target, found)
-    return [(i, label) for (i, _), label in zip(kept, labels, strict=True)]
+    labels = judge(scorer, [text for _, text, _ in kept], target, found)
+    return [(i, label) for (i, _, _), label in zip(kept, labels, strict=True)]

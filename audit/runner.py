@@ -292,11 +292,12 @@ def _explained(
 ) -> tuple[tuple[Case, ...], tuple[Skip, ...]]:
     """Attribute the failing cases that are shown; what cannot be attributed costs no finding."""
     most = prepared.config.audit.evidence
-    if not most or not cases or any(e.second is not None for e in prepared.test.examples):
+    if not most or not cases:
         return cases, ()
+    pairs = any(e.second is not None for e in prepared.test.examples)
     try:
         found = evidence.explained(
-            cases, prepared.scorer, prepared.decision, probe=probe.name, most=most
+            cases, prepared.scorer, prepared.decision, probe=probe.name, most=most, pairs=pairs
         )
         return found, ()
     except Exception as problem:

@@ -6,6 +6,7 @@ from tiny import tiny_bert
 
 from audit import model, runner
 from audit.aligning import align
+from audit.attribution import attribute
 from audit.config import (
     AuditConfig,
     AuditSection,
@@ -93,6 +94,29 @@ def test_colours_that_a_probe_brings_get_a_label(scorer):
     assert made.reliability and made.weights == coloured.weights
     other = replace(coloured, words=words[:2], weights=(1.0, 2.0))
     assert explained([other], scorer, RULE, probe="reliance") == (other,)
+
+
+def test_both_texts_of_a_pair_are_attributed_on_both_sides(scorer):
+    pair, other = (TEXTS[0], TEXTS[4]), (TEXTS[0].replace("she", "he"), TEXTS[4])
+    scores = decide(RULE, scorer([pair, other])).score
+    made = Case(
+        metric="swaps.flip_rate",
+        example_id="p",
+        before="\n".join(pair),
+        after="\n".join(other),
+        score_before=float(scores[0]),
+        score_after=float(scores[1]),
+        flipped=True,
+    )
+    (one,) = explained([made], scorer, RULE, probe="swaps", pairs=True)
+    assert one.words == tuple(" ".join(pair).split())
+    assert one.words_after == tuple(" ".join(other).split())
+    assert one.reliability and one.reliability_after
+    (whole,) = attribute(scorer, [pair], [1])
+    np.testing.assert_allclose(one.weights, whole.weights, rtol=1e-3, atol=1e-5)
+    # Three lines cannot be parted into two texts.
+    unclear = replace(made, before="a\n" + made.before)
+    assert explained([unclear], scorer, RULE, probe="swaps", pairs=True) == (unclear,)
 
 
 def test_a_callable_has_cases_without_colours():
