@@ -127,9 +127,10 @@ def drop(model: Any, share: float) -> None:
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = share
-        # Decoders keep the share of their attention in a number.
-        if isinstance(getattr(part, "attention_dropout", None), float):
-            part.attention_dropout = share
+        # Decoders keep the share of their attention in a number, and BERT under transformers 4.
+        for name in ("attention_dropout", "dropout_prob"):
+            if isinstance(getattr(part, name, None), float):
+                setattr(part, name, share)
 
 
 def positions_of(model: Any, tokenizer: Any) -> int:

@@ -3,6 +3,7 @@ import pytest
 from tiny import tiny_bert, tiny_decoder
 
 from audit import firsttoken
+from audit.newhead import drop
 
 TEXTS = ["a good film", "a bad film, too long by half and then some", "odd", ""]
 
@@ -124,9 +125,7 @@ def test_the_short_layer_drops_attention_in_training_and_only_then(tmp_path):
 
     module, tokenizer = load(tiny_bert(tmp_path, TEXTS))
     inputs = tokenizer(TEXTS, padding=True, return_tensors="pt")
-    for part in module.modules():
-        if isinstance(part, torch.nn.Dropout):
-            part.p = 0.0
+    drop(module, 0.0)
     last = module.base_model.encoder.layer[-1].attention.self.dropout
     with torch.random.fork_rng(devices=[]), firsttoken.shortened_for_training(module):
         module.train()
