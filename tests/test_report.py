@@ -544,6 +544,11 @@ def test_an_attack_has_a_table_by_group_with_its_corrected_differences():
     alone = stats.p_beyond(stats.for_judging(measured[2].value), 0.0, "above")
     assert alone * 2 < women[1].q < 0.001 and women[3].q > 0.5
     assert grid.tested and all(not cell.judged for cell in grid.rows[0].cells)
+    assert women[0].shade == "p10"
+    # By itself a difference of 0.0125 is no deep shade either.
+    alone = replace(run, measurements=tuple(m for m in measured if m.where["recipe"] == "pwws"))
+    of = {g.attribute: g for g in grids(replace(result, runs=(alone,)), anchors, {})}
+    assert {cell.shade for row in of["sex"].rows for cell in row.cells} == {"", "n1", "p1"}
     page = render(result)
     words = re.sub("<[^>]+>", "", page)
     assert "less the rest" in words and "attack: share broken, against budget" in words

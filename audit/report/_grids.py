@@ -15,6 +15,8 @@ from audit.types import AuditResult, Estimate, Measurement, ProbeRun
 
 _MOST_COLUMNS, _MOST_ROWS, _MOST_GRIDS = 8, 14, 6
 _LEFT, _WIDTH, _ROW = 96.0, 300.0, 18.0
+_DEEPEST = 0.1
+"""Least difference that the deepest shade stands for: a small one must not look like a large one."""
 _GAPS = {"broken_within_budget": "broken_gap"}
 """Metrics whose difference between a group and the rest was measured, and what it is called."""
 Place = tuple[tuple[str, str], ...]
@@ -152,6 +154,7 @@ def _grid(
         ),
         default=0.0,
     )
+    most = max(most, _DEEPEST)
     rows: dict[str | None, list[Cell]] = {v: [] for v in order}
     columns = []
     for metric, rest in kept:
@@ -208,7 +211,7 @@ def _cell(
     if m is None or e is None:
         return Cell(text="")
     away = 0.0 if whole is None or value is None else e.value - whole.value
-    step = round(10 * abs(away) / most) if most and abs(away) >= most / 20 else 0
+    step = round(10 * abs(away) / most) if abs(away) >= most / 20 else 0
     return Cell(
         text=number(e.value),
         low=number(e.low),
