@@ -267,7 +267,7 @@ def _said(things: Iterable[object]) -> bool:
 
 PARTS: Mapping[str, tuple[Words, Callable[[AuditResult], bool]]] = {
     "plan": (
-        Words(en="the plan, its digest taken before the run", zh="运行前已取摘要的计划"),
+        Words(en="the plan, its digest taken before the run", zh="运行前已算出摘要值的计划"),
         lambda r: bool(r.plan.digest),
     ),
     "claims": (
@@ -279,7 +279,7 @@ PARTS: Mapping[str, tuple[Words, Callable[[AuditResult], bool]]] = {
         lambda r: bool(r.findings),
     ),
     "left_out": (
-        Words(en="what was left out or not tested", zh="被排除或未测试的内容"),
+        Words(en="what was left out or not tested", zh="未计入或未测试的内容"),
         lambda r: bool(r.runs),
     ),
     "data": (
@@ -318,7 +318,7 @@ PARTS: Mapping[str, tuple[Words, Callable[[AuditResult], bool]]] = {
         lambda r: r.comparison is not None,
     ),
     "responses": (
-        Words(en="responses of those who answer for the system", zh="系统责任人的回应"),
+        Words(en="responses of those who answer for the system", zh="系统责任人的答复"),
         lambda r: bool(r.provenance.responses),
     ),
 }

@@ -51,12 +51,12 @@ FACES: Mapping[Faces, Words] = {
     "significance_only": Words(
         en="Not below four fifths, yet significant: a smaller difference may count where it "
         "matters in practice.",
-        zh="不低于五分之四，但差异显著：差异虽小，若有实际意义仍可能构成不利影响。",
+        zh="不低于五分之四，但差异显著：较小的差异若有实际意义，仍可能构成不利影响。",
     ),
     "neither": Words(
         en="Not below four fifths and not significant: nothing follows beyond what these numbers "
         "could show.",
-        zh="不低于五分之四，差异也不显著：除这些人数所能显示者外，不说明任何结论。",
+        zh="不低于五分之四，差异也不显著：除这些人数所能显示的以外，得不出任何结论。",
     ),
     "unknown": Words(en="The two could not both be formed.", zh="两项未能都算出。"),
 }
@@ -321,7 +321,7 @@ def _checks(
         Check(
             what=Words(
                 en="a summary: rates and ratios of single attributes and of both together",
-                zh="摘要：单一属性及其交叉类别的比率与影响比",
+                zh="摘要：单一属性及其交叉类别的比率与影响比率",
             ),
             done=any(len(t.attributes) > 1 for t in tables) and len(tables) > 2,
         ),

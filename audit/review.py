@@ -31,7 +31,7 @@ KEEP, UNCLEAR = "right", "unclear"
 QUESTIONS: Mapping[str, Words] = {
     "pair": Words(
         en="Does the changed text still say the same, so that the decision should stay? yes or no",
-        zh="改动后的文本意思是否不变、决定应当保持？填 yes 或 no",
+        zh="改动后的文本意思是否不变、决策因而应当保持？填 yes 或 no",
     ),
     "label": Words(
         en="Is the label right? right, the correct label, or unclear",
