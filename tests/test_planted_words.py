@@ -56,7 +56,8 @@ def test_the_planted_words_carry_the_largest_share_above_other_words(result):
     word = shares.terms[0]
     assert word.term in planted
     assert word.share.low > word.placebo.high and word.excess.low > 0
-    assert all(r.excess.low <= 0 for r in shares.terms if r.term not in planted)
+    # A woman's pronouns foretell her organisation, so a model may lean on them too: but not as far.
+    assert word.excess.low > max(r.excess.high for r in shares.terms if r.term not in planted)
 
 
 def test_the_page_says_which_words_carry_most(result):
