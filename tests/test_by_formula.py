@@ -24,7 +24,7 @@ from audit import (
     stats,
 )
 from audit.errors import ConfigError
-from audit.types import Absent, Estimate, Gate, PlannedProbe, TwoCounts
+from audit.types import Absent, Estimate, Gate, Measurement, PlannedProbe, ProbeRun, TwoCounts
 
 Z, Z_POWER = scipy_stats.norm.ppf([0.975, 0.8])
 
@@ -630,3 +630,72 @@ def test_the_smallest_p_value_that_draws_can_state():
     assert (dealt.p, dealt.resamples) == (1 / 2_000, 1_999)
     shown = omnibus.as_estimate(dealt, 60)
     assert shown.value == 1 / 2_000 and shown.high > 1 / 2_000 > shown.low
+
+
+# --- what a first draw of changed lines had left unnoticed
+
+
+def test_a_limit_at_the_end_of_a_clustered_share_has_the_tail_of_that_end():
+    x, names = np.array([1.0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]), list("aabbccddeeff")
+    e = stats.mean(x, names, low=0.0, high=1.0)
+    assert e.method == "cluster-wilson"
+    assert intervals.p_beyond(e, e.high, "below") == pytest.approx(0.025)
+    assert intervals.p_beyond(e, e.low, "above") == pytest.approx(0.025)
+
+
+def test_pairs_that_all_go_one_way_have_exact_bounds():
+    e = intervals.for_judging(stats.paired_difference(10, 0, 10))
+    low, high = scipy_stats.binomtest(10, 10).proportion_ci(0.95, "exact")
+    none = scipy_stats.binomtest(0, 10).proportion_ci(0.95, "exact").high
+    assert (e.value, e.low) == (-1.0, -1.0)
+    assert high == 1.0 and e.high == pytest.approx(-1 + sqrt(none**2 + (1 - low) ** 2))
+
+
+def test_the_statistic_of_dealt_clusters_is_pearsons_where_each_text_is_one():
+    x = np.array([1, 0, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0], float)
+    of = np.repeat(["a", "b", "c"], [5, 4, 3])
+    found = omnibus.omnibus_clustered(x, of, [f"t{i}" for i in range(12)])
+    table = [[x[of == g].sum(), (1 - x[of == g]).sum()] for g in "abc"]
+    assert found.statistic == pytest.approx(scipy_stats.chi2_contingency(table)[0])
+
+
+def test_sizes_of_one_and_none():
+    assert proportions.katz(3, 10, 2, 4).n == proportions.katz(2, 4, 3, 10).n == 4
+    assert isinstance(proportions.boschloo(5, 3, 1, 2), Absent)
+    assert power.mde_difference(0, 5, 0.5) is None and power.mde_difference(5, 0, 0.5) is None
+    assert power.texts_needed(0.1, 0, 0.1) is None and power.texts_needed(0.1, 1, 0.1) == 1
+
+
+def test_a_claim_with_exactly_the_texts_it_asks_for_counts_among_holms():
+    probes = [
+        PlannedProbe(
+            probe=n, version="1", params={}, units=1, queries=2, measurements=(f"{n}.flip_rate",)
+        )
+        for n in ("typos", "noise")
+    ]
+    at = 40
+    asked = [Gate(metric=f"{p.probe}.flip_rate", at_most=0.1, min_n=at) for p in probes]
+    runs = [
+        ProbeRun(
+            probe=p.probe,
+            version="1",
+            params={},
+            measurements=(
+                Measurement(
+                    id=f"{p.probe}.flip_rate",
+                    metric="flip_rate",
+                    value=stats.share(k, at),
+                    unit="share",
+                    eligible=at,
+                ),
+            ),
+        )
+        for p, k in zip(probes, (12, 9), strict=True)
+    ]
+    first, second = gates.judge(gates.expand(asked, probes), runs)
+    ps = sorted(
+        intervals.p_beyond(intervals.for_judging(r.measurements[0].value), 0.1, "above")
+        for r in runs
+    )
+    assert ps[0] < 0.05 / 2 and ps[1] < 0.05
+    assert (first.status, second.status) == ("fail", "fail")

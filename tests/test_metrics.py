@@ -147,3 +147,16 @@ def test_a_single_label_is_right_where_it_is_the_same():
     some = decision.decided_at(decided, np.array([2, 0]))
     assert some.label.tolist() == [2, 0] and some.score.tolist() == [0.0, 0.0]
     assert decision.decided_at(decided, np.array([1])).favourable.tolist() == [True]
+
+
+def test_texts_of_no_slice_move_no_test_over_the_slices():
+    hits, known = np.array([1, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1], bool), np.ones(12, bool)
+    whole, part = (metrics.Outcome(hits[:n], hits[:n], known[:n], hits[:n]) for n in (12, 8))
+    names = np.repeat(list("abcdef"), 2)
+
+    def found(outcome, n):
+        masks = [np.arange(n) < 4, (np.arange(n) >= 4) & (np.arange(n) < 8)]
+        rng = np.random.default_rng(0)
+        return metrics.omnibus_of(outcome, "accuracy", masks, names[:n], rng=rng, level=0.95)
+
+    assert found(whole, 12) == found(part, 8)

@@ -4,6 +4,7 @@ The audit is told what any user of it is told: an axis that the suite ships, and
 words by which the demo's generator names organisations are its own; the test alone knows them.
 """
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -42,28 +43,24 @@ def result(tmp_path_factory):
 
 def test_the_planted_words_carry_the_largest_share_above_other_words(result):
     (run,) = result.runs
-    assert run.error is None and not run.not_run
+    assert not run.error and not run.not_run
     shares = word_shares(run)
     planted = {w.lower for term in sample.planted_terms()["organisations"] for w in words(term)}
     planted |= {word.removesuffix("'s") for word in planted}
-    # Kinds: a woman's organisation is named by words for persons, kin and roles, by nothing else.
-    first = shares.kinds[0]
-    assert (first.group, first.kind) == ("female", "person")
-    assert first.share.low > first.placebo.high and first.excess.low > 0
-    above = {(r.group, r.kind) for r in shares.kinds if r.excess.low > 0}
-    assert above <= {("female", kind) for kind in ("person", "kin", "role")}
-    # Word by word.
     word = shares.terms[0]
     assert word.term in planted
     assert word.share.low > word.placebo.high and word.excess.low > 0
-    # A woman's pronouns foretell her organisation, so a model may lean on them too: but not as far.
-    assert word.excess.low > max(r.excess.high for r in shares.terms if r.term not in planted)
+    # A woman's pronouns foretell her organisation, so that a model may lean on them too; nothing
+    # planted leans on men's words.
+    (person,) = (r for r in shares.kinds if (r.group, r.kind) == ("female", "person"))
+    assert person.share.low > person.placebo.high and person.excess.low > 0
+    assert not [r for r in shares.kinds if r.group == "male" and r.excess.low > 0]
 
 
 def test_the_page_says_which_words_carry_most(result):
-    html = render(result)
-    assert "Identity words by share" in html
-    assert "The words for persons that name the group" in html
+    _, _, table = re.sub("<[^>]+>", " ", render(result)).partition("Identity words by share")
+    first = word_shares(result.runs[0]).terms[0]
+    assert f"{first.share.value:.3f}" in table and first.term in table
 
 
 def test_the_weights_foretell_what_exchanging_the_words_does(result):
