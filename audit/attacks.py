@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from audit import foreign, lockstep
+from audit import foreign, languagemodel, lockstep
 from audit import masked as masking
 from audit.attack_recipes import SENTENCES, Kit, Recipe, same_part
 from audit.decision import decide
@@ -97,7 +97,7 @@ def check(chosen: Recipe, resources: Resources, masked_lm: Path | None = None) -
                 f"The recipe {chosen.name} needs a masked language model, and none is named.",
                 hint=masking.GET_MASKED_LM,
             )
-        masking.check(masked_lm)
+        languagemodel.check(masked_lm, "masked", masking.GET_MASKED_LM)
 
 
 def attack(

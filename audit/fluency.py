@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audit.errors import Unsupported
+from audit import languagemodel
 from audit.types import Floats
 
 GET_CAUSAL_LM = (
@@ -38,7 +38,7 @@ class Fluency:
         import torch
 
         if self._parts is None:
-            self._parts = _load(self._folder)
+            self._parts = languagemodel.load(self._folder, "causal", GET_CAUSAL_LM)
         module, tokenizer = self._parts
         begin = (
             module.config.bos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
@@ -81,49 +81,3 @@ class Fluency:
                 for a, b in zip(before, after, strict=True)
             ]
         )
-
-
-def check(folder: Path) -> None:
-    """Look whether `folder` holds a causal language model, without importing anything.
-
-    Raises:
-        Unsupported: If files are missing.
-    """
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        if not (folder / name).is_file():
-            raise Unsupported(
-                f"There is no causal language model in {folder}: {name} is missing.",
-                hint=GET_CAUSAL_LM,
-            )
-
-
-def _load(folder: Path) -> tuple[Any, Any]:
-    from audit.huggingface import quiet
-
-    check(folder)
-    try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        with quiet():
-            module, info = AutoModelForCausalLM.from_pretrained(
-                folder,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-    except Exception as problem:  # Its loaders raise whatever their many parts raise.
-        said = str(problem).strip().splitlines()
-        raise Unsupported(
-            f"The causal language model does not load: {said[0] if said else problem!r}.",
-            hint=GET_CAUSAL_LM,
-        ) from problem
-    if missing := sorted(info["missing_keys"]):
-        raise Unsupported(
-            f"The model in {folder} is no causal language model: it lacks {missing[0]}.",
-            hint=GET_CAUSAL_LM,
-        )
-    return module.eval(), tokenizer

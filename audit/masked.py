@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from audit import languagemodel
 from audit.errors import Unsupported
 from audit.types import Floats, Text
 
@@ -154,20 +155,6 @@ def word_swap(ta: Any) -> Any:
     return WordSwapMasked
 
 
-def check(folder: Path) -> None:
-    """Look whether `folder` holds a masked language model, without importing anything.
-
-    Raises:
-        Unsupported: If files are missing.
-    """
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        if not (folder / name).is_file():
-            raise Unsupported(
-                f"There is no masked language model in {folder}: {name} is missing.",
-                hint=GET_MASKED_LM,
-            )
-
-
 def _place(offsets: Sequence[tuple[int, int]], place: str) -> int | None:
     """Return the one token that covers the characters of `place`; None for none or several."""
     start, end = (int(part) for part in place.split(":"))
@@ -176,33 +163,11 @@ def _place(offsets: Sequence[tuple[int, int]], place: str) -> int | None:
 
 
 def _load(folder: Path) -> tuple[Any, Any]:
-    from audit.huggingface import quiet
-
-    check(folder)
-    try:
-        from transformers import AutoModelForMaskedLM, AutoTokenizer
-
-        with quiet():
-            module, info = AutoModelForMaskedLM.from_pretrained(
-                folder,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=False, local_files_only=True
-            )
-    except Exception as problem:  # Its loaders raise whatever their many parts raise.
-        said = str(problem).strip().splitlines()
+    module, tokenizer = languagemodel.load(folder, "masked", GET_MASKED_LM)
+    if not tokenizer.is_fast or tokenizer.mask_token is None:
         raise Unsupported(
-            f"The masked language model does not load: {said[0] if said else problem!r}.",
+            f"The model in {folder} is no masked language model: its tokenizer has no mask or no "
+            "offsets.",
             hint=GET_MASKED_LM,
-        ) from problem
-    missing = sorted(info["missing_keys"])
-    if missing or not tokenizer.is_fast or tokenizer.mask_token is None:
-        why = f"it lacks {missing[0]}" if missing else "its tokenizer has no mask or no offsets"
-        raise Unsupported(
-            f"The model in {folder} is no masked language model: {why}.", hint=GET_MASKED_LM
         )
-    return module.eval(), tokenizer
+    return module, tokenizer

@@ -50,7 +50,7 @@ FLOORS = [
     },
     {
         *("attack_recipes", "borrowed_recipes", "validity", "similarity", "neighbours"),
-        *("synonyms", "masked", "reducing", "fluency"),
+        *("synonyms", "masked", "reducing", "fluency", "languagemodel"),
         *("scorer", "lockstep", "attacks", "corpus", "labels", "guess", "starter", "config"),
         *("law", "publication", "renderings", "attest", "signing", "selftest", "verify"),
         *("review", "flat", "modelcard", "bom", "aiverify", "redact", "pdf"),

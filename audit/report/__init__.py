@@ -146,19 +146,14 @@ def _brief(text: str) -> str:
 
 def _option(key: str) -> Markup:
     """Return the end of an option's tag and its words; a script puts the Chinese ones there."""
-    from markupsafe import Markup
-
     english, chinese = (words.written(name, say(key)) for name in ("en", "zh"))
-    # `format` of Markup escapes both; they are words of the catalogue besides.
-    return Markup('data-zt="{}">{}').format(chinese, english)
+    return words.framed('data-zt="{}">{}', chinese, english)
 
 
 def _tongue(text: str) -> Markup:
     """Return the attribute that says in which language a text is, where that can be told."""
-    from markupsafe import Markup
-
     found = tongue(text)
-    return Markup(' lang="{}"').format(found) if found else Markup("")
+    return words.framed(' lang="{}"', found) if found else words.framed("")
 
 
 def _policy(script: str, style: str) -> str:

@@ -5,7 +5,7 @@ Catalogues are data: ``messages/en.toml`` and ``messages/zh.toml`` hold the page
 patterns. A stored sentence that fits a pattern is shown in both languages, with the same numbers and
 names in both; one that fits none is shown as it stands, marked as English.
 
-Markup is made of this suite's own tags alone: words of others come in by `format`, `join` and
+Markup is made of this suite's own tags alone, by `framed`: words of others come in by it, `join` and
 `escape`, each of which escapes them.
 """
 
@@ -87,12 +87,12 @@ def markup(language: str, said: Said | str) -> Markup:
     """Return a message as HTML: everything escaped, words of others isolated."""
     if isinstance(said, str):
         return quoted(said)
-    made = Markup("").join(
+    made = escape("").join(
         escape(part) if own else _html(language, said.args[part])
         for own, part in _parts(language, said)
     )
     if said.capital and language == "en" and made[:1].islower():
-        made = Markup(made[:1].upper()) + made[1:]
+        made = made[:1].upper() + made[1:]
     return made
 
 
@@ -123,29 +123,37 @@ def named(name: str) -> Markup:
 def attribute(name: str, said: Said) -> Markup:
     """Return an attribute in English, and beside it what the script puts there in Chinese."""
     kept = {"aria-label": "data-za", "data-h": "data-zh"}[name]
-    return Markup('{}="{}" {}="{}"').format(
-        Markup(name), written("en", said), Markup(kept), written("zh", said)
-    )
+    return framed('{}="{}" {}="{}"', name, written("en", said), kept, written("zh", said))
+
+
+def framed(frame: str, /, *words: object) -> Markup:
+    """Return a tag of this suite with `words` in its places; what is no markup is escaped.
+
+    Args:
+        frame: A literal with a ``{}`` for each word, never made of anybody's words.
+        words: Strings, or markup that was made here.
+    """
+    # The one place where a string is taken for markup; `format` escapes what goes into it.
+    return Markup(frame).format(*words)
 
 
 def quoted(text: str) -> Markup:
     """Return words of others: isolated, escaped, nothing hidden."""
-    return Markup('<bdi dir="auto">{}</bdi>').format(_shown(text))
+    return framed('<bdi dir="auto">{}</bdi>', _shown(text))
 
 
 def translated(text: str) -> Markup:
     """Return a stored English sentence, and its Chinese where a pattern knows it."""
     chinese = _chinese(text)
     if chinese is None:
-        return Markup('<span class="say" lang="en">{}</span>').format(_shown(text))
-    frame = Markup('<span class="say">{}</span>')
-    return _both_of(frame.format(_shown(text)), frame.format(chinese))
+        return framed('<span class="say" lang="en">{}</span>', _shown(text))
+    own = '<span class="say">{}</span>'
+    return _both_of(framed(own, _shown(text)), framed(own, chinese))
 
 
 def _both_of(english_words: Markup, chinese_words: Markup) -> Markup:
-    return Markup('<span class="e">{}</span><span class="z" lang="zh-CN">{}</span>').format(
-        english_words, chinese_words
-    )
+    frame = '<span class="e">{}</span><span class="z" lang="zh-CN">{}</span>'
+    return framed(frame, english_words, chinese_words)
 
 
 def chinese_of(text: str) -> str | None:
@@ -194,7 +202,7 @@ def _html(language: str, value: object) -> Markup:
         shown = shown_name(value)
         return (language == "zh" and _chinese(shown)) or quoted(shown)
     if isinstance(value, list | tuple):
-        return Markup(_listed(language, [_html(language, v) for v in value]))
+        return escape(_listed(language, [_html(language, v) for v in value]))
     if isinstance(value, int):
         return escape(_count(language, value))
     text = str(value)
@@ -212,7 +220,9 @@ def _listed(language: str, words: list[str]) -> str:
     comma, last = str(catalogue["list.comma"]), str(catalogue["list.last"])
     if isinstance(words[0] if words else "", Markup):
         comma, last = escape(comma), escape(last)
-    return last.join([comma.join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+    if len(words) < 2:
+        return words[0] if words else ""
+    return last.join([comma.join(words[:-1]), words[-1]])
 
 
 def _capital(text: str) -> str:
@@ -220,8 +230,8 @@ def _capital(text: str) -> str:
 
 
 def _shown(text: str) -> Markup:
-    return Markup("").join(
-        Markup('<span class="cp">{}</span>').format(p.text) if p.escaped else escape(p.text)
+    return escape("").join(
+        framed('<span class="cp">{}</span>', p.text) if p.escaped else escape(p.text)
         for p in pieces(text)
     )
 
@@ -287,7 +297,7 @@ def _chinese(text: str, depth: int = 3) -> Markup | None:
     for pattern in patterns:
         found = pattern.fits.fullmatch(text)
         if found:
-            return Markup("").join(
+            return escape("").join(
                 escape(part) if i % 2 == 0 else _slot(part, found[part], depth)
                 for i, part in enumerate(_SLOT.split(pattern.words))
             )
@@ -295,14 +305,14 @@ def _chinese(text: str, depth: int = 3) -> Markup | None:
     if len(cut) > 1:
         made = [_chinese(one, depth - 1) for one in cut]
         known = [one for one in made if one is not None]
-        return Markup("").join(known) if len(known) == len(made) else None
+        return escape("").join(known) if len(known) == len(made) else None
     return None
 
 
 def _slot(name: str, value: str, depth: int) -> Markup:
     if name != "items":
         return _filled(value, depth)
-    return Markup("；").join(_filled(one, depth) for one in value.split("; "))
+    return escape("；").join(_filled(one, depth) for one in value.split("; "))
 
 
 def _filled(value: str, depth: int) -> Markup:

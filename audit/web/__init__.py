@@ -162,6 +162,7 @@ def application(desk: Desk, one: ThreadPoolExecutor, *, token: str, port: int) -
             versus=versus,
             filled=filled,
             slow=SLOW,
+            # Ours, and a comment: it has to reach the page as it stands to be found again.
             pause=Markup(_PAUSE),
         )
         return StreamingResponse(_flowing(pieces, ask), media_type="text/html; charset=utf-8")
