@@ -76,11 +76,21 @@ def page(browser, address):
     context.close()
 
 
+def follow(page, selector, key=None):
+    """Click (or press a key on) what leads to another page, and wait until all of that page is there.
+
+    A click alone returns as the new page is asked for, and a page here is sent while it is made:
+    the next click could still meet the page before.
+    """
+    with page.expect_navigation():
+        page.press(selector, key) if key else page.click(selector)
+
+
 def test_a_person_filters_opens_edits_pins_compares_and_exports(page):
     assert "token" not in page.url
     page.fill("#words", "bridges")
-    page.press("#words", "Enter")
-    page.click("table.texts a")
+    follow(page, "#words", "Enter")
+    follow(page, "table.texts a")
     page.wait_for_selector("text=Similar audited texts")
     assert page.locator(".rely").first.inner_text().startswith("Reliability:")
     # The text changes, and the answer with it, before anything is sent.
@@ -88,13 +98,13 @@ def test_a_person_filters_opens_edits_pins_compares_and_exports(page):
     page.wait_for_selector("#live:not([hidden])")
     assert page.locator("#live-heat i").count() == len(TEXTS[0].split())
     assert re.fullmatch(r"\([+−]?[\d.]+\)", page.locator("#live-change").inner_text())
-    page.click("button:has-text('Explain')")
+    follow(page, "button:has-text('Explain')")
     page.wait_for_selector("#h-was")
     assert page.locator("section:has(#h-was) del").inner_text() == "good"
-    page.click("button:has-text('Pin to compare')")
-    page.click("a:has-text('Back to the text it came from')")
-    page.click("button:has-text('Pin to compare')")
-    page.click("a:has-text('Pinned: 2')")
+    follow(page, "button:has-text('Pin to compare')")
+    follow(page, "a:has-text('Back to the text it came from')")
+    follow(page, "button:has-text('Pin to compare')")
+    follow(page, "a:has-text('Pinned: 2')")
     assert page.locator(".columns section").count() == 2
     assert page.locator("table.aligned tr.changed").count() == 1
     with page.expect_download() as waiting:
@@ -102,25 +112,25 @@ def test_a_person_filters_opens_edits_pins_compares_and_exports(page):
     kept = Path(waiting.value.path()).read_text("utf-8")
     assert kept.count('class="rely ') == 2 and "<script" not in kept
     for _ in range(2):
-        page.locator("button:has-text('Unpin')").first.click()
+        follow(page, "button:has-text('Unpin') >> nth=0")
 
 
 def test_another_method_and_one_beside_it(page):
-    page.click("table.texts a >> nth=1")
+    follow(page, "table.texts a >> nth=1")
     page.select_option("#method", "occlusion")
     page.select_option("#versus", "saliency")
-    page.click("button:has-text('Switch')")
+    follow(page, "button:has-text('Switch')")
     page.wait_for_selector("text=Kendall’s tau")
     headings = page.locator("h3").all_inner_texts()
     assert sum(h.startswith("Attribution by") for h in headings) == 2
 
 
 def test_a_hostile_text_stays_text(page):
-    page.click("table.texts a >> nth=2")
+    follow(page, "table.texts a >> nth=2")
     page.wait_for_selector("text=Similar audited texts")
     page.fill("#edit", EVIL + " again")
     page.wait_for_selector("#live:not([hidden])")
-    page.click("button:has-text('Explain')")
+    follow(page, "button:has-text('Explain')")
     page.wait_for_selector("text=Similar audited texts")
     assert EVIL in page.locator("#edit").input_value()
 
@@ -136,7 +146,8 @@ def test_it_can_be_used_by_the_keyboard_alone(page):
         if name.startswith("she wrote"):
             break
     assert "edit" in seen and "words" in seen and seen[-1].startswith("she wrote")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     page.wait_for_selector("text=Similar audited texts")
     page.focus("#edit")
     page.keyboard.type("now ")
@@ -149,7 +160,7 @@ def test_it_speaks_chinese_and_remembers(page):
     assert "已审计的文本" in page.inner_text("main") and "Audited texts" not in page.inner_text(
         "main"
     )
-    page.click("table.texts a >> nth=0")
+    follow(page, "table.texts a >> nth=0")
     page.wait_for_selector("text=相似的已审计文本")
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
     said = page.inner_text("main")
@@ -167,19 +178,18 @@ def test_axe_finds_nothing(page, width, theme, language):
         page.click("#lang")
     for where in ("list", "text", "compare"):
         if where == "text":
-            page.click("table.texts a >> nth=0")
+            follow(page, "table.texts a >> nth=0")
             page.wait_for_selector("#h-swaps")
-            page.wait_for_load_state("load")
         if where == "compare":
-            page.click("#main form[action='/pin'] button")
-            page.click("a[href='/compare']")
+            follow(page, "#main form[action='/pin'] button")
+            follow(page, "a[href='/compare']")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
         page.evaluate(axe)
         found = page.evaluate(
             "axe.run().then(r => r.violations.map(v => v.id + ': ' + v.nodes[0].html))"
         )
         assert found == [], where
-    page.click("button:has-text('Unpin'), button:has-text('取消固定')")
+    follow(page, "button:has-text('Unpin'), button:has-text('取消固定')")
 
 
 def _axe():
