@@ -26,6 +26,8 @@ from audit.types import STRICT, Gate, Response
 Kind = Literal["historical", "test", "synthetic"]
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 HUB = "hub:"
+DEEP = ("certificate",)
+"""Probes that only a table of their own or ``--deep`` brings, for what they cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +275,7 @@ def read(path: Path) -> AuditConfig:
 def reads(text: str, name: str = "audit.toml", base: Path | None = None) -> AuditConfig:
     """Read the text of an audit file called `name` in the folder `base`; see `read`."""
     try:
-        plain = tomllib.loads(text)
+        plain = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"{name} is not TOML: {problem}.") from problem
     except (RecursionError, ValueError) as problem:
@@ -290,6 +292,29 @@ def reads(text: str, name: str = "audit.toml", base: Path | None = None) -> Audi
     if config.gates.policy is None:
         return config
     return replace(config, gate=config.gate + gates_of(config.gates.policy, base or Path()))
+
+
+def deepened(text: str, name: str = "audit.toml") -> str:
+    """Return an audit file's text with a table for each of `DEEP` that it has none for.
+
+    Raises:
+        ConfigError: If its probes are written in a way that no table can be added to.
+    """
+    text = text.removeprefix("\ufeff")
+    asked = {entry.get("name") for entry in tomllib.loads(text).get("probe", [])}
+    more = "".join(
+        f'\n# Asked for by --deep.\n[[probe]]\nname = "{probe}"\n'
+        for probe in DEEP
+        if probe not in asked
+    )
+    whole = f"{text.rstrip()}\n{more}" if more else text
+    try:
+        tomllib.loads(whole)
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(
+            f"--deep cannot add to the probes of {name}.", hint="Write each as a table [[probe]]."
+        ) from problem
+    return whole
 
 
 def resolve(config: AuditConfig, base: Path) -> AuditConfig:

@@ -72,6 +72,26 @@ def test_help_answers_in_half_a_second():
     assert min(times) < 0.5
 
 
+def test_deep_adds_the_certificate_to_the_plan_the_run_and_the_file_that_is_kept(
+    made, tmp_path, capsys
+):
+    written = (made / "audit.toml").read_text().replace("texts.csv", "few.csv")
+    few = (made / "texts.csv").read_text().splitlines(keepends=True)[:6]
+    (made / "few.csv").write_text("".join(few))
+    audit = made / "few.toml"
+    audit.write_text(written)
+    assert main(["plan", str(audit)]) == 0
+    assert "certificate" not in said(capsys)[0]
+    assert main(["plan", str(audit), "--deep"]) == 0
+    assert "certificate" in said(capsys)[0]
+    assert main(["run", str(audit), "--deep", "--out", str(tmp_path), "-q"]) in (0, 3)
+    runs = json.loads((tmp_path / "result.json").read_text())["runs"]
+    assert [run["probe"] for run in runs] == ["typos", "group_rates", "certificate"]
+    kept = (tmp_path / "audit.toml").read_text()
+    assert kept.startswith(written.rstrip()) and kept.count('name = "certificate"') == 1
+    assert main(["verify", str(tmp_path)]) == 0
+
+
 def test_a_run_ends_in_a_page_a_result_and_a_code(made, tmp_path, capsys):
     assert main(["run", str(made / "audit.toml"), "--out", str(tmp_path), "-q"]) == 0
     out, _ = said(capsys)

@@ -224,6 +224,26 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
     assert config.read(path) == config.reads(LEAST)
 
 
+def test_a_kept_text_with_a_byte_order_mark_is_read_again():
+    assert config.reads("\ufeff" + LEAST) == config.reads(LEAST)
+    assert config.reads(config.deepened("\ufeff" + LEAST)).probe[0].name == "certificate"
+
+
+def test_deep_adds_what_is_not_asked_for_yet_and_nothing_else():
+    whole = config.reads(config.deepened(FULL))
+    plain = config.reads(FULL)
+    assert whole == dataclasses.replace(
+        plain, probe=(*plain.probe, config.ProbeConfig(name="certificate"))
+    )
+    mine = FULL + '[[probe]]\nname = "certificate"\ntexts = 3\n'
+    assert config.deepened(mine) == mine
+
+
+def test_deep_says_where_it_can_add_nothing():
+    with pytest.raises(ConfigError, match="--deep cannot add to the probes of mine.toml"):
+        config.deepened('probe = [{ name = "typos" }]\n' + LEAST, "mine.toml")
+
+
 def test_a_date_is_read_as_its_text():
     read = config.reads(FULL.replace('"2026-01-02"', "2026-01-02"))
     assert read.scope["reviewed"] == "2026-01-02"

@@ -1,10 +1,16 @@
 """Commands that run a model: audit it, train it, repair it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from audit.config import AuditConfig
+
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Also run the certificate, whatever the file says: slow.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")]
 
 
@@ -56,9 +62,10 @@ def plan(
     discordance: Annotated[
         float, typer.Option(help="Share of texts on which two releases are taken to differ.")
     ] = 0.10,
+    deep: Deep = False,
 ) -> int:
     """Say what would run, what it would cost, and the smallest effect each probe could detect."""
-    from audit import config, console, planning, prospects, reading
+    from audit import console, planning, prospects, reading
     from audit.errors import ConfigError
 
     if mde is not None and not 0 < mde < 1:
@@ -66,10 +73,8 @@ def plan(
     if not 0 < discordance <= 1:
         raise ConfigError(f"--discordance must lie between 0 and 1, got {discordance:g}.")
     cap = reading.parse(budget) if budget is not None else None
-    read = config.read(audit)
-    prepared = planning.prepare(
-        read, base=audit.parent, audit_file=audit.read_text("utf-8"), budget=str(cap or "")
-    )
+    read, text = _read(audit, deep)
+    prepared = planning.prepare(read, base=audit.parent, audit_file=text, budget=str(cap or ""))
     rate, said = planning.speed(prepared, audit.parent / read.audit.out)
     texts = len(prepared.test.examples)
     print(console.planned(prepared.plan, texts, rate, said, mde))
@@ -87,21 +92,22 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="Most it may cost, e.g. 10m or 20000-calls; stops early.")
     ] = None,
+    deep: Deep = False,
     quiet: Quiet = False,
 ) -> int:
     """Run an audit into a folder, or finish one that was interrupted there."""
-    from audit import config, console, judging, reading, runner
+    from audit import console, judging, reading, runner
     from audit.files import write_text
     from audit.report import render
 
-    read = config.read(audit)
+    read, text = _read(audit, deep)
     folder = out or audit.parent / read.audit.out
     with console.Display(quiet=quiet) as display:
         result = runner.run(
             read,
             folder,
             base=audit.parent,
-            audit_file=audit.read_text("utf-8"),
+            audit_file=text,
             progress=display,
             budget=reading.parse(budget) if budget is not None else None,
         )
@@ -274,3 +280,14 @@ def epochs(
     print(by_epoch(found))
     print(f"Pages: {page}, {other}")
     return 0
+
+
+def _read(audit: Path, deep: bool) -> tuple["AuditConfig", str]:
+    """Read an audit file; return it with its text, as they are run."""
+    from audit import config
+
+    read, text = config.read(audit), audit.read_text("utf-8")
+    if not deep:
+        return read, text
+    text = config.deepened(text, audit.name)
+    return config.reads(text, audit.name, audit.parent), text
