@@ -80,17 +80,14 @@ def scored(folder):
     return sum(f.stat().st_size for f in (folder / "cache").glob("scores.db*"))
 
 
-def interrupted(folder, out):
-    """Start an audit and press Ctrl-C once its searches are under way."""
+def interrupted(folder, out, size):
+    """Start an audit and press Ctrl-C once its score cache has `size` bytes."""
     one = started(folder, out)
-    first = None
     for _ in range(6000):
         time.sleep(0.1)
         if one.poll() is not None:
             break
-        size = scored(folder / out) if (folder / out).exists() else 0
-        first = first or size
-        if first and size > first + 60_000:
+        if (folder / out).exists() and scored(folder / out) >= size:
             one.send_signal(signal.SIGINT)
             break
     _, said = one.communicate(timeout=600)
@@ -98,13 +95,13 @@ def interrupted(folder, out):
 
 
 def compared(folder, n):
-    """Run whole, and interrupted and taken up again; return both results and the peaks in MiB."""
+    """Run whole, and interrupted about half-way and resumed; return both results and peaks (MiB)."""
     written(folder, n)
     whole = started(folder, "whole")
     _, said = whole.communicate(timeout=7000)
     assert whole.returncode == 0, said
     peaks = [float(said.split("PEAK ")[1])]
-    code, said = interrupted(folder, "cut")
+    code, said = interrupted(folder, "cut", scored(folder / "whole") // 2)
     assert code == 2 and "Interrupted" in said, said
     assert not (folder / "cut" / "result.json").exists()
     kept = scored(folder / "cut")
