@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audit import stats
-from audit.intervals import estimated
+from audit.intervals import estimated, for_judging
 from audit.pairing import UNPAIRED
 from audit.types import Absent, Change, ClaimChange, Comparison, Estimate, Means, Pairs, Spread
 
@@ -19,7 +19,7 @@ def words(changes: Sequence[Change], alpha: float) -> list[str]:
     said = []
     for verdict, start in (("better", "Improved"), ("worse", "Worsened")):
         said += [f"{start}: {told(c)}." for c in changes if c.verdict == verdict]
-    said += _of_accuracy(changes)
+    said += _of_accuracy(changes, alpha)
     said += _of_margins(changes)
     selection = next((c for c in changes if c.measurement == "selection_rate"), None)
     if selection is not None and isinstance(selection.difference, Estimate):
@@ -172,9 +172,8 @@ def _verdict(
     loose: Sequence[Change],
     changes: Sequence[Change],
 ) -> str:
-    moved = [c for c in changes if c.verdict not in ("unchanged", "not_estimable")]
-    if changes and not moved:
-        return "The two answered alike on every text: there is nothing to choose between."
+    if changes and not (new or resolved) and all(c.verdict == "unchanged" for c in changes):
+        return "No number that was measured changed: there is nothing here to choose between."
     if (lost or new) and (gained or resolved):
         return (
             "A trade: something was gained and something lost, and no count says which weighs "
@@ -235,15 +234,16 @@ def _of_multiplicity(changes: Sequence[Change], alpha: float) -> list[str]:
     ]
 
 
-def _of_accuracy(changes: Sequence[Change]) -> list[str]:
+def _of_accuracy(changes: Sequence[Change], alpha: float) -> list[str]:
     said = []
     for c in changes:
         d = c.difference
         if c.measurement.partition("[")[0] != "accuracy" or not isinstance(d, Estimate):
             continue
         whole, margin = c.measurement == "accuracy", c.margin or 0.0
-        low = stats.interval(d, 0.9)[0]
-        shown = f"{d.value:+.3f}, one-sided 95 % bound {low:+.3f}"
+        # The bound that decides, so that word and number cannot part.
+        low = stats.interval(for_judging(d), 1 - 2 * alpha)[0]
+        shown = f"{d.value:+.3f}, one-sided {100 * (1 - alpha):.4g} % bound {low:+.3f}"
         if whole and isinstance(d.basis, Pairs):
             said.append(
                 f"Of {d.n:,} texts with a label, {d.basis.b:,} were wrong and became right, "

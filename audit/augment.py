@@ -13,6 +13,7 @@ from audit.leaks import TestTexts, folded_text
 from audit.seeding import stream
 from audit.settings import RecipeConfig
 from audit.types import AuditResult, Corpus, Example, Floats, Skip, Text
+from audit.weighing import origin
 
 Vectors = Callable[[Sequence[Text]], Floats]
 _UNDECIDED = 0.25
@@ -44,10 +45,10 @@ def kinds(recipes: Sequence[RecipeConfig]) -> tuple[str, ...]:
 def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, float]:
     """Return how much of the training texts each kind of copy is made of, by what failed.
 
-    A metric at twice its limit asks for a copy of every text, one at its limit for every second; an
-    undecided one for a quarter; what passed asks for nothing. Counterfactual copies of an axis
-    answer to the claims about that axis alone. A recipe's own setting ``share`` comes first; with
-    ``proportional = true`` beside it, it is the most.
+    A metric that lies beyond its limit by the limit's own size asks for a copy of every text, one at
+    its limit for every second; an undecided one for a quarter; what passed asks for nothing.
+    Counterfactual copies of an axis answer to the claims about that axis alone. A recipe's own
+    setting ``share`` comes first; with ``proportional = true`` beside it, it is the most.
     """
     found: dict[str, float] = {}
     for recipe in recipes:
@@ -56,7 +57,7 @@ def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, fl
         for kind, part in kinds_of(recipe):
             share = 0.0
             for v in result.verdicts:
-                probe, _, rest = v.claim.measurement.partition(".")
+                probe, _, rest = origin(v.claim).partition(".")
                 if probe not in answers:
                     continue
                 axis = part.partition(":")[0] or {"names": "names_race"}.get(recipe.name, "")
@@ -66,8 +67,8 @@ def shares(result: AuditResult, recipes: Sequence[RecipeConfig]) -> dict[str, fl
                 if v.status == "inconclusive":
                     share = max(share, _UNDECIDED)
                 if v.status == "fail" and v.value is not None:
-                    limit = abs(v.claim.limit)
-                    share = max(share, min(1.0, abs(v.value) / (2 * limit)) if limit else 1.0)
+                    beyond, limit = abs(v.value - v.claim.limit), abs(v.claim.limit)
+                    share = max(share, min(1.0, 0.5 + beyond / (2 * limit)) if limit else 1.0)
             if isinstance(said, int | float):
                 share = min(share, said) if recipe.params.get("proportional") else float(said)
             found[kind] = share

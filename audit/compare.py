@@ -103,12 +103,11 @@ def compare(
     plan = before.plan
     gated = {origin(claim): claim for claim in plan.claims}
     declared = {origin(claim): claim.limit for claim in plan.claims if claim.against == "baseline"}
-    named = [*gated, *(name.removeprefix("group_rates.") for name in gated)]
     alpha = round(1 - level, 12)
     changes = weighed(
         found,
         alpha,
-        primary=[*named, *plan.primary],
+        primary=[*gated, *plan.primary],
         margin=plan.margin if margin is None else margin,
         margins={**declared, **plan.margins, **(margins or {})},
     )

@@ -1,6 +1,7 @@
 """How accuracy and a gap go with the epoch: the checkpoints of one training, each audited."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,10 +47,16 @@ def epochs(
             "There are fewer than two checkpoints.",
             hint="`evenhand train --keep-epochs` keeps the model of every epoch.",
         )
+    named = Counter(place.resolve().name for place in found)
+    if len(named) < len(found):
+        raise ConfigError(
+            f"Two checkpoints are called {named.most_common(1)[0][0]}.",
+            hint="Give each folder a name of its own: the audits are kept under these names.",
+        )
     folders = []
     for place in found:
         own = replace(config, model=replace(config.model, path=str(place.resolve())))
-        folders.append(out / place.name)
+        folders.append(out / place.resolve().name)
         runner.run(own, folders[-1], base=base, progress=progress)
     return standing(folders, objectives)
 

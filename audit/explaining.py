@@ -84,7 +84,10 @@ def rule_for(found: Source, texts: Sequence[Text], favourable: Sequence[str]) ->
     """
     head = found.scorer.head
     if favourable:
-        threshold = None if found.rule is None else found.rule.threshold
+        rule = found.rule
+        # A threshold is one of the labels it was set for, and says nothing of others.
+        same = rule is not None and set(rule.favourable) == set(favourable)
+        threshold = rule.threshold if rule is not None and same else None
         return decision.make(found.scorer.labels, tuple(favourable), threshold=threshold, head=head)
     if found.rule is not None:
         return found.rule

@@ -101,6 +101,4 @@ def parse(measurement: str) -> Name:
 
 
 def _unquoted(word: str) -> str:
-    # `measurement_id` writes one %XX per character, above 0xFF with more digits; only the first is
-    # standard percent-encoding, so the bytes are read as Latin-1.
-    return unquote(word, encoding="latin-1") if re.search("%[0-9A-F]{2}", word) else word
+    return unquote(word, errors="surrogatepass") if re.search("%[0-9A-F]{2}", word) else word

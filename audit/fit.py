@@ -196,7 +196,7 @@ def _fit(
     sorted_truth = dev_truth[order]
 
     arguments = TrainingArguments(
-        output_dir=str(folder),
+        output_dir=str(folder.resolve()),
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         per_device_train_batch_size=settings.batch_size,
@@ -342,8 +342,11 @@ def _last_whole(folder: Path) -> Path | None:
     if not whole:
         return None
     best = read_json(whole[-1] / "trainer_state.json").get("best_model_checkpoint")
-    # The best model must still be there, or the last one would be taken for it.
+    # The best model must still be there, or the last one would be taken for it; and as it was named,
+    # which it is no longer once the folder was moved.
     if best is None or not Path(best).is_dir():
+        for path in whole:
+            shutil.rmtree(path)
         return None
     return whole[-1]
 

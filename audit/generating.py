@@ -1,7 +1,7 @@
 """Copies written by a language model that the user names: masked words, translations, paraphrases.
 
 Texts are answered together, like lengths in one batch; what each becomes hangs on its id, the seed
-and the model alone (up to the last bits of a batch's padding), not on its company.
+and the model alone, not on its company; a translation or paraphrase up to the last bits of padding.
 """
 
 import copy
@@ -27,6 +27,8 @@ MASKING: Mapping[str, Any] = {"aug_p": 0.15, "aug_max": 10, "top_k": TOP, "stopw
 """How nlpaug's contextual augmenter is set."""
 PROMPT = "Say the following in other words and keep its meaning.\nText: {text}\nIn other words:"
 _BATCH = 32
+_TIE = 1e-5
+"""Relative difference of two logits that a batch's padding could turn round."""
 _NEW_TOKENS = 96
 
 
@@ -96,7 +98,8 @@ class Contextual:
         mask = self._tokenizer.mask_token_id
         limit = int(min(self._tokenizer.model_max_length, 512))
         rows = self._tokenizer(list(texts), truncation=True, max_length=limit)["input_ids"]
-        top = min(TOP, int(self._model.config.vocab_size))
+        vocabulary = int(self._model.config.vocab_size)
+        top = min(TOP, vocabulary)
         found = np.full((len(rows), top), -1.0)
         usable = [i for i, row in enumerate(rows) if row.count(mask) == 1]
         head = next((h for h in ("cls", "lm_head") if hasattr(self._model, h)), "")
@@ -112,7 +115,15 @@ class Contextual:
                     logits = getattr(self._model, head)(hidden[:, None])[:, 0]
                 else:
                     logits = self._model(**inputs).logits[range(len(some)), at]
-            found[some] = logits.topk(top).indices.numpy()
+            values, ids = logits.topk(min(top + 1, vocabulary))
+            found[some] = ids[:, :top].numpy()
+            # Where the last bits could turn the order of two words, a text is asked by itself, as
+            # nlpaug asks: its words then hang on no company.
+            close = (values[:, :-1] - values[:, 1:]) <= _TIE * values.abs().clamp(min=1)[:, :-1]
+            for i in np.array(some)[close.any(1).numpy()]:
+                with torch.inference_mode():
+                    alone = self._model(torch.tensor([rows[i]])).logits[0, rows[i].index(mask)]
+                found[i] = alone.topk(top).indices.numpy()
         return found
 
 

@@ -123,7 +123,9 @@ def copied(spec: ModelConfig, copy: str) -> ModelConfig:
         elif pruned:
             made = replace(made, prune=float(pruned[1]))
         elif part == copy and ("/" in copy or ":" in copy or Path(copy).exists()):
-            made = replace(made, path=copy, revision=None)
+            # As the user sees it: the audit file may lie in another folder.
+            path = str(Path(copy).resolve()) if Path(copy).exists() else copy
+            made = replace(made, path=path, revision=None)
         else:
             raise ConfigError(
                 f"There is no copy called {part!r}.",

@@ -15,6 +15,7 @@ from audit.scorer import Scorer
 from audit.seeding import stream
 from audit.types import AuditResult, Corpus
 from audit.verify import Check
+from audit.wordshares import TOP_WORDS
 
 NEAR = 1e-4
 """Largest difference of a score that another batch or machine may make in float32."""
@@ -151,7 +152,9 @@ def _cases(result: AuditResult, folder: Path, scored: Any, sample: int) -> Check
     table = store.read_table(folder, store.CASES)
     if not table["before"]:
         return _blank(what, "The result has no case.")
-    rows = _drawn(result, "cases", len(table["before"]), sample)
+    # A list of words is shown among the cases, but is no text that was scored.
+    texts = [i for i, id in enumerate(table["example_id"]) if not id.startswith(TOP_WORDS)]
+    rows = [texts[i] for i in _drawn(result, "cases", len(texts), sample)]
     far = np.zeros(len(rows))
     for side in ("before", "after"):
         now = scored([table[side][i] for i in rows])

@@ -31,6 +31,7 @@ from audit.objective import Objective
 from audit.progress import Progress
 from audit.resources import Resources
 from audit.scorer import Scorer
+from audit.settings import RecipeConfig
 from audit.setup import encoder_folder
 from audit.similarity import SentenceVectors
 from audit.types import AuditResult, Corpus, Decision, Example
@@ -74,6 +75,7 @@ def retrain(
             "A retrain needs at least one recipe.",
             hint=f'Add [[recipe]] name = "{next(iter(CARDS))}".',
         )
+    _refuse_twice(config.recipe)
     with locked(out):
         display.say("Auditing the model as it is …")
         before = runner.run(
@@ -165,6 +167,17 @@ def retrain(
         result = replace(before, comparison=comparison)
         write_text(out / "result.json", write_json(result) + "\n")
         return result
+
+
+def _refuse_twice(recipes: Sequence[RecipeConfig]) -> None:
+    """Raise ConfigError where two recipes make one kind of copy, or are one objective."""
+    named = Counter(kind for r in recipes for kind in augment.kinds([r]) or (r.name,))
+    (kind, times), *_ = named.most_common(1)
+    if times > 1:
+        raise ConfigError(
+            f"{kind} is asked for by {times} recipes.",
+            hint="Ask for each kind once; other settings of it take a retrain of their own.",
+        )
 
 
 def _again(

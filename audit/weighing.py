@@ -78,7 +78,12 @@ def weighed(
 
 
 def names(pattern: str, measurement: str) -> bool:
-    """Tell whether `pattern` speaks of a measurement: its id, its metric, or ``*`` in either."""
+    """Tell whether `pattern` speaks of a measurement: its id, its metric, or ``*`` in either.
+
+    Rates and their gaps, which a comparison works out from the texts, may be called as the probe
+    ``group_rates`` calls them.
+    """
+    pattern = pattern.removeprefix("group_rates.")
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.S)
     metric = measurement.partition("[")[0]
     return any(wanted.fullmatch(name) for name in (measurement, metric))

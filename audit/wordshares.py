@@ -14,6 +14,8 @@ from audit.types import Case, Example, Floats
 Drawn = Sequence[tuple[Example, tuple[Mention, ...]]]
 """Texts with the places where each names a group."""
 TERMS, TEXTS = 8, 10
+TOP_WORDS = "top words: "
+"""How the id of a case begins that lists the words of a class; it stands for no text."""
 """Identity words with a share of their own, the commonest, and texts that must hold one; the same
 number of texts must hold a kind of them."""
 _TOP, _HELD = 10, 3
@@ -128,7 +130,7 @@ def top_words(metric: str, label: str, rows: Sequence[Row], score: Floats) -> It
         listed = ", ".join(top)
         yield Case(
             metric=metric,
-            example_id=f"top words: {label}",
+            example_id=f"{TOP_WORDS}{label}",
             before=listed,
             after=listed,
             score_before=mean,

@@ -19,7 +19,7 @@ S&P, arXiv:2112.03570 (true positives at few false ones, beside averages).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -41,7 +41,7 @@ class Membership:
     """How well losses tell training texts from unseen ones, of all and of each group."""
 
     name: ClassVar[str] = "membership"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     corpus: str = "train"
@@ -94,7 +94,8 @@ class Membership:
     ) -> Iterator[Fact]:
         some = [e for e, i in zip(examples, inside, strict=True) if i]
         x, mine, level = loss[inside], member[inside], bench.level
-        clusters = _clusters(some, mine)
+        some = _apart(some, mine)
+        clusters = [e.cluster for e in some]
         sides = int(mine.sum()), int((~mine).sum())
         id = bench.id(metric, where)
         value: Estimate | Absent = Absent(
@@ -205,11 +206,15 @@ def _gap(
     return stats.difference(int(a.sum()), len(a), int(b.sum()), len(b), level=level)
 
 
-def _clusters(examples: Sequence[Example], mine: Bools) -> list[str | None]:
-    """Return clusters that no name of one corpus shares with the other."""
+def _apart(examples: Sequence[Example], mine: Bools) -> list[Example]:
+    """Return texts whose ids and clusters no name of one corpus shares with the other."""
     return [
-        None if e.cluster is None else f"{'m' if m else 'u'}{e.cluster}"
-        for e, m in zip(examples, mine, strict=True)
+        replace(
+            e,
+            id=f"{side}:{e.id}",
+            cluster=None if e.cluster is None else f"{side}:{e.cluster}",
+        )
+        for e, side in zip(examples, np.where(mine, "member", "unseen"), strict=True)
     ]
 
 

@@ -86,6 +86,27 @@ def test_copies_follow_what_failed_and_by_how_much(tmp_path, corpus, status, val
     assert found["counterfactual-gender"] == found["counterfactual-names_race"] == 0.0
 
 
+@pytest.mark.parametrize(("value", "share"), [(0.4, 0.5), (0.3, 0.625), (0.2, 0.75), (0.0, 1.0)])
+def test_copies_follow_how_far_a_floor_is_missed(tmp_path, corpus, value, share):  # noqa: F811
+    asked = config("typos", gates=[Gate(metric="typos.flip_rate", at_least=0.4)])
+    result = run(tmp_path, corpus, asked)
+    (verdict,) = result.verdicts
+    result = replace(result, verdicts=(replace(verdict, status="fail", value=value),))
+    assert augment.shares(result, (NOISE,))["noise-ocr"] == pytest.approx(share)
+
+
+def test_what_is_worse_than_the_baseline_asks_for_copies_too(tmp_path, corpus):  # noqa: F811
+    result = run(
+        tmp_path, corpus, config("typos", gates=[Gate(metric="typos.flip_rate", at_most=0.1)])
+    )
+    (verdict,) = result.verdicts
+    claim = replace(
+        verdict.claim, against="baseline", measurement="baseline.flip_rate[probe=typos]", limit=0.02
+    )
+    failed = replace(verdict, claim=claim, status="fail", value=0.03)
+    assert augment.shares(replace(result, verdicts=(failed,)), (NOISE,))["noise-ocr"] == 0.75
+
+
 def test_an_axis_is_copied_for_its_own_faults_only(tmp_path, corpus):  # noqa: F811
     asked = replace(
         config(gates=[Gate(metric="swaps.flip_rate", at_most=0.01)]),

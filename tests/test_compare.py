@@ -1,18 +1,27 @@
 """Before and after: what is paired, what is said, what is not."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from test_runner import config, corpus, run  # noqa: F401
 
-from audit import compare, pairing, stats, store
+from audit import advice, compare, pairing, stats, store, weighing
 from audit.compare import better_of
 from audit.errors import ResultError
 from audit.shipped import shipped
 from audit.testing import Lexicon
-from audit.types import Measurement, ProbeRun, measurement_id
+from audit.types import (
+    Absent,
+    Change,
+    ClaimChange,
+    Comparison,
+    Measurement,
+    ProbeRun,
+    measurement_id,
+)
 
 KNOWN = shipped("datasets") / "known_answers" / "vectors.json"
 
@@ -278,3 +287,44 @@ def test_the_spread_over_seeds_is_told_apart_from_sampling_error(bare):
 )
 def test_which_way_is_better_is_known_by_the_metric(metric, better):
     assert better_of(metric) == better
+
+
+def test_a_rate_may_be_called_as_its_probe_calls_it():
+    for pattern in (
+        "group_rates.accuracy",
+        "group_rates.accuracy[sex=f]",
+        "accuracy",
+        "group_rates.acc*",
+    ):
+        assert weighing.names(pattern, "accuracy[sex=f]"), pattern
+    assert not weighing.names("group_rates.accuracy[sex=m]", "accuracy[sex=f]")
+
+
+def test_nothing_changed_is_said_of_numbers_that_could_be_compared_alone():
+    same = Absent(code="too_few", reason="one cluster")
+    value = stats.share(5, 10)
+    still = Change(measurement="accuracy", before=value, after=value, difference=value)
+    still = replace(still, verdict="unchanged")
+    lost = replace(still, measurement="typos.flip_rate", difference=same, verdict="not_estimable")
+    gone = ClaimChange(claim="c", measurement="m", before="pass", after="fail", outcome="new")
+    whole = Comparison(before="a", after="b", texts=10, changes=(still,))
+    assert advice.advice(whole)[0].startswith("No number that was measured changed")
+    for other in (replace(whole, changes=(still, lost)), replace(whole, claims=(gone,))):
+        assert not advice.advice(other)[0].startswith("No number that was measured changed")
+
+
+def test_the_printed_bound_is_the_one_that_decides():
+    """Between Tango's bound and the exact one, a word and its number once parted."""
+    told = 0
+    for b in range(30):
+        for c in range(30):
+            d = stats.paired_difference(600, b, c)
+            one = Change(measurement="accuracy", better="higher", before=d, after=d, difference=d)
+            (judged,) = weighing.weighed([one], 0.05, margin=0.02, margins={})
+            for sentence in advice.words([judged], 0.05):
+                bound = re.search(r"bound ([+-][0-9.]+)", sentence)
+                if bound:
+                    told += 1
+                    said = float(bound[1])
+                    assert (said >= -0.0205) if judged.kept == "kept" else (said <= -0.0195)
+    assert told == 900

@@ -1,5 +1,7 @@
 """Another corpus and the training texts: what is measured, what is left out, what is found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -147,3 +149,22 @@ def test_the_loss_is_the_cross_entropy_of_the_true_labels():
     got = losses(rule, np.array([[0.25, 0.75], [0.5, 0.5]]), some)
     assert got == pytest.approx([-np.log(0.25), -np.log(0.5)])
     assert {better_of(m) for m in ("exposure_auc", "advantage", "exposure_tpr")} == {"lower"}
+
+
+def test_ids_that_both_corpora_have_stay_two_texts():
+    probe = catalogue.make("membership", {"min_n": 5})
+    rows = [
+        replace(texts("row", n, word=word), name=name)
+        for name, n, word in (
+            ("test", 60, lambda i: "good" if i % 3 else "terrible"),
+            ("train", 80, lambda i: "good" if i % 2 else "bad"),
+        )
+    ]
+    model = Lexicon(good=2.0, terrible=-2.0)
+    on = bench(probe, model, **{one.name: one for one in rows})
+    _, facts = measured(probe, on)
+    pulls = {f.metric: f for f in facts if isinstance(f, Influence)}
+    (found,) = (p for m, p in pulls.items() if m.startswith("membership.advantage"))
+    members, unseen, _ = probe._drawn(on)
+    assert len(set(found.example_id)) == len(members) + len(unseen)
+    assert {e.id for e in members} & {e.id for e in unseen}

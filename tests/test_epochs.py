@@ -1,5 +1,6 @@
 """The checkpoints of one training, each audited: accuracy and a gap against the epoch."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,9 @@ def test_every_epoch_is_kept_and_audited_and_drawn(
     one = tmp_path / "m" / EPOCHS / "epoch-1"
     assert main(["epochs", str(tmp_path / "audit.toml"), str(one), *out]) == 2
     assert "fewer than two" in capsys.readouterr().err
+    other = shutil.copytree(one, tmp_path / "other" / "epoch-1")
+    assert main(["epochs", str(tmp_path / "audit.toml"), str(one), str(other), *out]) == 2
+    assert "Two checkpoints are called epoch-1" in capsys.readouterr().err
 
 
 def test_checkpoints_come_in_the_order_of_their_numbers(tmp_path):

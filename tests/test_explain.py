@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +166,15 @@ def test_every_text_gets_every_part(text, scorer):
     told = explaining.as_text([one], colour=True)
     assert "\u202e" not in told and "\x1b[31mb" not in told
     assert "\u202e" not in explaining.as_page([one], "model")
+
+
+def test_a_threshold_holds_for_the_labels_it_was_set_for():
+    audit_rule = make(("negative", "positive"), ("positive",), threshold=0.7)
+    source = SimpleNamespace(scorer=Scorer(Lexicon()), rule=audit_rule)
+    assert explaining.rule_for(source, TEXTS, ["positive"]).threshold == 0.7
+    other = explaining.rule_for(source, TEXTS, ["negative"])
+    assert (other.favourable, other.threshold) == (("negative",), None)
+    assert explaining.rule_for(source, TEXTS, []) == audit_rule
 
 
 def test_a_callable_is_explained_without_gradients():

@@ -96,12 +96,16 @@ def test_pruning_spares_the_head_and_takes_the_share(folder):
     assert copy.white_box().module is copy.module
 
 
-def test_a_copy_is_named_in_words_and_what_is_no_copy_is_refused(tmp_path):
+def test_a_copy_is_named_in_words_and_what_is_no_copy_is_refused(tmp_path, monkeypatch):
     spec = ModelConfig(path="model")
     assert copied(spec, "int8").quantise == "int8"
     both = copied(spec, "int8+pruned:0.3")
     assert (both.quantise, both.prune) == ("int8", 0.3)
     assert copied(spec, "other/model").path == "other/model"
+    # A folder is taken from where the user stands, wherever the audit file lies.
+    (tmp_path / "small").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert copied(spec, "small").path == str(tmp_path / "small")
     with pytest.raises(ConfigError, match="no copy called 'int4'"):
         copied(spec, "int4")
     with pytest.raises(ValueError, match="prune"):

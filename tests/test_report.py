@@ -430,7 +430,8 @@ def test_numbers_are_written_one_way():
 
 
 def test_an_id_can_be_taken_apart():
-    for where in ({}, {"gender": "female"}, {"a=b": "c,d]%", "x": "[y]"}, {"k": ""}):
+    strange = {"city": "New\u00a0York", "北京": "a\u3000b", "z": "a\u200cb\udc80"}
+    for where in ({}, {"gender": "female"}, {"a=b": "c,d]%", "x": "[y]"}, {"k": ""}, strange):
         name = parse(measurement_id("swaps", "flip_rate", where))
         assert (name.probe, name.metric, name.where) == ("swaps", "flip_rate", where)
 

@@ -102,6 +102,22 @@ def test_what_a_retrain_needs_is_said_at_once(folder, tmp_path, capsys, old, sai
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('name = "noise"\nkinds = ["ocr"]', "noise-ocr is asked for by 2 recipes"),
+        ('name = "logit_pairing"\n[[recipe]]\nname = "logit_pairing"', "logit_pairing is asked"),
+    ],
+)
+def test_a_recipe_that_is_asked_for_twice_is_refused_before_any_work(
+    folder, tmp_path, capsys, more, said
+):
+    broken = folder / "twice.toml"
+    broken.write_text(f"{AUDIT}[[recipe]]\n{more}\n")
+    assert main(["retrain", str(broken), "--out", str(tmp_path), "-q"]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_a_killed_retrain_goes_on_and_ends_as_if_nothing_had_happened(folder, tmp_path):
     """Killed in the training and again in the second audit; done stages are not done twice."""
     asked = read(folder / "audit.toml")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny import tiny_bert, tiny_decoder
 
-from audit import training
+from audit import fit, training
 from audit.batches import Buckets
 from audit.checkpoint import file_digest
 from audit.errors import AuditError, ConfigError, DataError, ModelError
@@ -465,3 +465,14 @@ def test_training_leaves_global_state_and_the_screen_alone(tmp_path, encoder, ca
     assert env == dict(os.environ) and level == logging.get_verbosity()
     assert capfd.readouterr() == ("", "")
     assert [str(w.message) for w in raised] == []
+
+
+def test_checkpoints_whose_best_model_is_gone_are_not_mixed_with_new_ones(tmp_path):
+    for step in (3, 6):
+        place = tmp_path / f"checkpoint-{step}"
+        place.mkdir()
+        (place / fit._DONE).touch()
+        best = str(tmp_path / "moved" / "checkpoint-3")
+        (place / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": best}))
+    assert fit._last_whole(tmp_path) is None
+    assert not list(tmp_path.glob("checkpoint-*"))

@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
-from audit import signing, store, verify
+from audit import rerun, signing, store, verify
 from audit.cli import main
+from audit.wordshares import TOP_WORDS
 
 MODEL = """
 import numpy as np
@@ -383,3 +385,23 @@ def test_wrong_known_answers_are_told(monkeypatch):
     monkeypatch.setitem(selftest.ANSWERS, "TV33", lambda *_: {"below_four_fifths": True})
     found = verify.known_answers()
     assert found.state == "differs" and "TV33: below_four_fifths" in found.said
+
+
+def test_a_list_of_words_among_the_cases_is_not_put_to_the_model(audited, monkeypatch):
+    result = store.read(audited / "out")
+    table = {
+        "example_id": [f"{TOP_WORDS}yes", "e1"],
+        "before": ["she, woman", "a text"],
+        "after": ["she, woman", "another"],
+        "score_before": [0.9, 0.2],
+        "score_after": [0.9, 0.4],
+    }
+    monkeypatch.setattr(store, "read_table", lambda *_: table)
+    asked = []
+
+    def scored(texts):
+        asked.extend(texts)
+        return np.array([{"a text": 0.2, "another": 0.4}.get(t, 0.0) for t in texts])
+
+    check = rerun._cases(result, audited, scored, 20)
+    assert check.state == "agrees" and asked == ["a text", "another"]
