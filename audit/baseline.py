@@ -32,7 +32,6 @@ from audit.types import (
     Absent,
     AuditResult,
     Change,
-    Claim,
     Counts,
     Estimate,
     Looks,
@@ -240,13 +239,6 @@ def worsenings(
         for name in names:
             found[name] = _looked(_measurement(name, by_id, after, len(texts)), one, other)
     return tuple(found[name] for name in dict.fromkeys(ids))
-
-
-def behind(claim: Claim) -> str:
-    """Return the id of the measurement that a claim speaks of, at its level or by its worsening."""
-    if claim.against == "level":
-        return claim.measurement
-    return measurement_id(*_origin(claim.measurement))
 
 
 def _asked(plan: Plan, probe: str) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ from audit.types import (
     Skip,
     Verdict,
 )
+from audit.weighing import origin
 
 _HOPE = 0.01
 """Least chance that a look is credited with: nobody knows."""
@@ -115,7 +116,7 @@ class _Open:
 
     @property
     def unsettled(self) -> list[Claim]:
-        return [c for c in self.pace.claims if baseline.behind(c) not in self.kept]
+        return [c for c in self.pace.claims if origin(c) not in self.kept]
 
     @property
     def over(self) -> bool:
@@ -180,7 +181,7 @@ class _Desk:
         one.verdicts = {v.claim.id: v for v in verdicts}
         behind: dict[str, list[Verdict]] = {}
         for verdict in verdicts:
-            behind.setdefault(baseline.behind(verdict.claim), []).append(verdict)
+            behind.setdefault(origin(verdict.claim), []).append(verdict)
         for m in one.run.measurements:
             if m.id in behind and all(self._settled(v) for v in behind[m.id]):
                 one.kept[m.id] = m

@@ -12,6 +12,7 @@ from audit import waivers as known
 from audit.errors import ResultError
 from audit.files import write_text
 from audit.types import AuditResult
+from audit.weighing import origin
 
 
 def rejudged(
@@ -58,7 +59,7 @@ def kept(path: Path) -> str:
             f"There is no baseline at {path}.", hint="`evenhand baseline save` makes one."
         )
     result = held.result
-    gated = {yardstick.behind(claim) for claim in result.plan.claims}
+    gated = {origin(claim) for claim in result.plan.claims}
     rows = [
         (m.id, console.estimate(m.value))
         for run in result.runs

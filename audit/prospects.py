@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from audit import baseline, looks, reading
+from audit import looks, reading
 from audit.compare import better_of
 from audit.figures import parse
 from audit.intervals import z_of
 from audit.planning import Prepared
 from audit.power import independent
 from audit.types import Claim, Example, Plan
+from audit.weighing import origin
 
 DISCORDANCE = 0.10
 """Share of decisions that two releases disagree on, where nobody says."""
@@ -102,14 +103,14 @@ def prospects(
 
 def _error(prepared: Prepared, claim: Claim, discordance: float) -> tuple[float, int, float] | None:
     """Return a claim's standard error, its units, and the number if all is well."""
-    origin = baseline.behind(claim)
-    metric = parse(origin).metric
-    sides = _sides(prepared, origin)
+    name = origin(claim)
+    metric = parse(name).metric
+    sides = _sides(prepared, name)
     if claim.against == "baseline":
         if metric.endswith("_shift") or not all(sides):
             return None
         return sqrt(sum(discordance / n for n in sides)), min(sides), 0.0
-    smallest = _mde(prepared.plan, origin)
+    smallest = _mde(prepared.plan, name)
     if better_of(metric) == "nearer_zero":
         return None if smallest is None else (smallest / _KNOWN, min(sides), 0.0)
     if better_of(metric) != "lower" or not 0 < claim.limit < 1 or not min(sides):
@@ -122,12 +123,12 @@ def _mde(plan: Plan, name: str) -> float | None:
     return next((p.mde[name] for p in plan.probes if name in p.mde), None)
 
 
-def _sides(prepared: Prepared, origin: str) -> list[int]:
+def _sides(prepared: Prepared, name: str) -> list[int]:
     """Return the independent units behind a number; of a gap, those of each side."""
-    said = parse(origin)
+    said = parse(name)
     metric = said.metric
     if said.probe != "group_rates":
-        units = [p.units for p in prepared.plan.probes if origin in p.measurements]
+        units = [p.units for p in prepared.plan.probes if name in p.measurements]
         return [min([*units, _count(prepared.test.examples)])]
     where = {k: v for k, v in said.where.items() if k not in ("against", "threshold", "over")}
     texts = [e for e in prepared.test.examples if _counts(e, metric, prepared)]

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from math import ceil, sqrt
 from typing import Any
 
-from audit import baseline, looks
+from audit import looks
 from audit.errors import AuditError, ConfigError
 from audit.planning import Prepared, as_read
 from audit.types import Claim, Corpus
+from audit.weighing import origin
 
 NOT_READ = "not read"
 """How the reason begins for which a budget left texts out."""
@@ -80,7 +81,7 @@ def paces(prepared: Prepared, order: Corpus) -> list[Pace]:
     found = []
     for i, (probe, planned) in enumerate(zip(prepared.probes, prepared.plan.probes, strict=True)):
         claims = tuple(c for c in prepared.plan.claims if _behind(c, probe.name))
-        mine = tuple(c for c in claims if baseline.behind(c) in planned.measurements)
+        mine = tuple(c for c in claims if origin(c) in planned.measurements)
         if not mine or planned.not_run:
             continue
         steps = looks.schedule(len(ends)) if ends and _grows(i, prepared, order) else ()
@@ -133,4 +134,4 @@ def _grows(i: int, prepared: Prepared, order: Corpus) -> bool:
 
 
 def _behind(claim: Claim, probe: str) -> bool:
-    return baseline.behind(claim).split(".")[0] == probe
+    return origin(claim).split(".")[0] == probe
