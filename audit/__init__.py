@@ -1,6 +1,7 @@
 """Audits of fine-tuned text classifiers, with an interval on every number.
 
-The Python API has the verbs of the command line: ``audit.run``, ``audit.plan``, ``audit.report`` …
+The Python API, in the order of an audit: ``audit.read`` an audit file, ``audit.plan`` it, ``audit.run``
+it, ``audit.render`` its report; ``audit.load_corpus``, ``audit.Scorer`` and ``audit.judge`` are parts.
 """
 
 from importlib import import_module
@@ -11,12 +12,11 @@ _WHERE = {
     "run": "audit.runner",
     "plan": "audit.planning",
     "render": "audit.report",
-    "compare": "audit.compare",
     "judge": "audit.gates",
     "load_corpus": "audit.corpus",
     "Scorer": "audit.scorer",
 }
-_NAMES = {"load_corpus": "load"}
+_NAMES = {"load_corpus": "load", "plan": "prepare"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from audit.bench import Bench
 from audit.errors import ConfigError
 from audit.identities import Identity
 from audit.lockstep import Failure
-from audit.perturbation import repeats
+from audit.perturbation import repeats, share
 from audit.survival import NEVER, found_by
 from audit.types import Absent, Estimate, Example, Measurement, Skip
 from audit.validity import adjusted, ratings_for
@@ -189,7 +189,7 @@ class Breaking:
         hits = np.array(
             [words[i] != "wrong" if hit == "right" else words[i] == hit for i in used], dtype=bool
         )
-        value = instead or _share(hits, [examples[i].cluster for i in used], self.bench.level)
+        value = instead or share(hits, [examples[i].cluster for i in used], level=self.bench.level)
         return self._fact(metric, where, value, unit, why, budget)
 
     def _curves(
@@ -211,9 +211,9 @@ class Breaking:
             place = {**where, "budget": str(at)}
             unit = "share of attacked texts broken with at most so many model calls"
             yield self._fact("broken_by", place, value, unit, why, budget)
-        for share in self.edit_shares:
-            value = found_by(by_edits, found, share, clusters, level=level)
-            place = {**where, "edits": f"{share:g}"}
+        for most in self.edit_shares:
+            value = found_by(by_edits, found, most, clusters, level=level)
+            place = {**where, "edits": f"{most:g}"}
             unit = "share of attacked texts broken with at most such a share of words altered"
             yield self._fact("broken_by_edits", place, value, unit, why, budget)
 
@@ -244,8 +244,8 @@ class Breaking:
         why = self.within(one, words, whole=False)
         used = [i for i, reason in enumerate(why) if not reason]
         hits = np.array([words[i] == "success" for i in used], dtype=bool)
-        value = self._few(len(used)) or _share(
-            hits, [examples[i].cluster for i in used], self.bench.level
+        value = self._few(len(used)) or share(
+            hits, [examples[i].cluster for i in used], level=self.bench.level
         )
         place = {**where, **one.where}
         unit = "share of attacked texts"
@@ -388,9 +388,3 @@ def _taken_apart(id: str) -> tuple[str, dict[str, str]]:
     name, _, inner = id.partition("[")
     pairs = (part.split("=", 1) for part in inner.removesuffix("]").split(",") if part)
     return name.partition(".")[2], {unquote(k): unquote(v) for k, v in pairs}
-
-
-def _share(hits: np.ndarray, clusters: Sequence[str | None], level: float) -> Estimate | Absent:
-    if repeats(clusters):
-        return stats.mean(hits.astype(float), clusters, low=0.0, high=1.0, level=level)
-    return stats.share(int(hits.sum()), len(hits), level=level)

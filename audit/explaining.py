@@ -21,7 +21,6 @@ from audit.types import Decision, Floats, Text
 _BLUE, _RED, _BOLD, _DIM, _OFF = "\x1b[34m", "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 _BARE = 20
 """Words under one part in so many of the largest weight stand without a number."""
-_ROWS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,17 +26,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from audit import certificate, foreign, stats
+from audit import certificate, foreign
 from audit.bench import Bench, Planned
 from audit.decision import Decided, correct, decided_at
 from audit.errors import Unsupported
 from audit.neighbours import neighbours
-from audit.perturbation import repeats, shown
+from audit.perturbation import share, shown
 from audit.power import mde_share
 from audit.resources import GET_WORDNET
 from audit.synonyms import Synonyms
 from audit.text import words
-from audit.types import Absent, Cases, Estimate, Example, Fact, Measurement, Skip
+from audit.types import Absent, Cases, Example, Fact, Measurement, Skip
 
 _WITH_LABELS = ("held_accuracy", "smoothed_accuracy", "shipped_accuracy")
 _ALWAYS = ("held_share", "vote_agreement")
@@ -185,7 +185,7 @@ class Certificate:
                 id=bench.id(metric),
                 metric=metric,
                 where={},
-                value=_share(hits, [drawn[i].cluster for i in at.tolist()], bench.level),
+                value=share(hits, [drawn[i].cluster for i in at.tolist()], level=bench.level),
                 unit=f"share of texts, {whose} classifier",
                 eligible=n,
                 left_out=tuple(Skip(reason=r, count=c) for r, c in left.items() if c),
@@ -243,9 +243,3 @@ def _cased(other: str, word: str) -> str:
     if word.isupper() and len(word) > 1:
         return other.upper()
     return other.capitalize() if word[0].isupper() else other
-
-
-def _share(hits: np.ndarray, clusters: Sequence[str | None], level: float) -> Estimate | Absent:
-    if repeats(clusters):
-        return stats.mean(hits.astype(float), clusters, low=0.0, high=1.0, level=level)
-    return stats.share(int(hits.sum()), len(hits), level=level)

@@ -29,11 +29,11 @@ from audit.attacks import Target
 from audit.bench import Bench, Planned
 from audit.errors import Unsupported
 from audit.lockstep import Failure
-from audit.perturbation import repeats, shown
+from audit.perturbation import share, shown
 from audit.power import mde_share
 from audit.reducing import RECIPE, Reduced, reduce
 from audit.text import words
-from audit.types import Absent, Cases, Estimate, Example, Fact, Measurement, Skip
+from audit.types import Cases, Example, Fact, Measurement, Skip
 
 _CENSORED = "search ended by the query budget"
 _SHORT = "fewer than two words"
@@ -135,7 +135,7 @@ class Reduction:
         counts["not among the texts drawn"] = n - len(drawn)
         for metric, value, unit in (
             ("words_left", shares, "mean share of words"),
-            ("one_word_enough", _share(one, clusters, bench.level), "share of texts"),
+            ("one_word_enough", share(one, clusters, level=bench.level), "share of texts"),
         ):
             yield Measurement(
                 id=bench.id(metric),
@@ -174,9 +174,3 @@ def _left_out(end: Reduced | Failure | None) -> str:
     if end.words < 2:
         return _SHORT
     return _CENSORED if end.outcome == "censored" else ""
-
-
-def _share(hits: np.ndarray, clusters: Sequence[str | None], level: float) -> Estimate | Absent:
-    if repeats(clusters):
-        return stats.mean(hits.astype(float), clusters, low=0.0, high=1.0, level=level)
-    return stats.share(int(hits.sum()), len(hits), level=level)

@@ -27,12 +27,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from audit import stats
 from audit.bench import Bench, Planned
 from audit.errors import ConfigError, Unsupported, did_you_mean
-from audit.perturbation import repeats
+from audit.perturbation import share
 from audit.power import mde_share
-from audit.types import Absent, Cases, Corpus, Estimate, Example, Fact, Measurement, Skip
+from audit.types import Cases, Corpus, Example, Fact, Measurement, Skip
 
 _RECIPE = re.compile(r"[\[,]recipe=([^\],]+)")
 _MODEL = re.compile(r"model (\S+)$")
@@ -81,7 +80,7 @@ class Replay:
                 i for i, e in enumerate(pairs) if not where or self._recipe(e) in where.values()
             ]
             others = len(pairs) - len(mine)
-            value = _share(works[mine], [_source(pairs[i]) for i in mine], bench.level)
+            value = share(works[mine], [_source(pairs[i]) for i in mine], level=bench.level)
             skips = (*left, *((Skip(reason="of another recipe", count=others),) if others else ()))
             yield Measurement(
                 id=bench.id("still_broken", where),
@@ -161,9 +160,3 @@ class Replay:
 def _source(e: Example) -> str:
     """Return what makes texts dependent: what the table says, else the text they were made from."""
     return e.cluster or e.second or e.id
-
-
-def _share(hits: np.ndarray, sources: Sequence[str], level: float) -> Estimate | Absent:
-    if repeats(sources):
-        return stats.mean(hits.astype(float), sources, low=0.0, high=1.0, level=level)
-    return stats.share(int(hits.sum()), len(hits), level=level)

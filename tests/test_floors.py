@@ -247,3 +247,10 @@ def test_nothing_prints_but_the_command_line():
         tree = ast.parse(path.read_text("utf-8"))
         calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
         assert not [c for c in calls if getattr(c.func, "id", "") == "print"], path
+
+
+def test_the_python_api_leads_where_it_says():
+    import audit
+
+    assert {"read", "plan", "run", "render"} <= set(dir(audit))
+    assert all(callable(getattr(audit, name)) for name in dir(audit))

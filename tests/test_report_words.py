@@ -193,11 +193,11 @@ def test_a_hostile_sentence_is_not_searched_for_long():
 
 def test_every_shipped_probe_has_its_methods_in_both_languages():
     known = read("methods")["probes"]
-    assert set(known) == set(catalogue.names())
+    assert set(known) == {*catalogue.names(), "baseline", "review"}
     for name, probe in known.items():
         for key in ("question", "why", "assumes"):
             assert len(probe[key]) == 2 and all(probe[key]), name
-        assert probe["source"] and probe["metrics"]
+        assert probe["source"] and (probe["metrics"] or probe["any"])
         assert chinese_of(humanise(name)) is not None, name
         for metric in probe["metrics"]:
             assert chinese_of(shown_name(metric)) is not None, metric
@@ -244,22 +244,28 @@ def spoken():
                 text=f"{texts[i % 4]} number {i}",
                 label=("negative", "positive")[(i // 2) % 2],
                 groups={"sex": "female" if i % 2 else "male"} if i % 7 else {},
+                cluster=f"c{i // 2}",
+                votes=("negative", "positive", "positive") if i % 5 else (),
             )
-            for i in range(48)
+            for i in range(200)
         ),
         sha256="fixed",
     )
+    train = replace(corpus, name="train", examples=corpus.examples[:40])
     found = set()
     small = {
         "attack": {"max_queries": 40, "texts": 4, "min_n": 2},
         "templates": {"suite": "hiring"},
+        "impact_ratio": {"reference": {"sex": "male"}},
+        "group_rates": {"thresholds": (0.3, 0.6)},
     }
-    for name in catalogue.names():
+    alone = replace(corpus, examples=tuple(replace(e, cluster=None) for e in corpus.examples))
+    for name, one in product(catalogue.names(), (corpus, alone)):
         scorer = Scorer(Lexicon(good=2.0, she=1.0, john=-1.0))
         bench = Bench(
             probe=name,
-            corpus=corpus,
-            corpora={"test": corpus},
+            corpus=one,
+            corpora={"test": one, "train": train},
             scorer=scorer,
             decision=make(scorer.labels, ("positive",)),
             resources=Resources(),
@@ -281,6 +287,19 @@ def spoken():
                 else:
                     found.add(("method", fact.value.method))
     return found
+
+
+def test_every_method_in_the_code_is_described():
+    """What an interval is said to be made by, where the code names it in full."""
+    said = set()
+    for path in Path(render.__code__.co_filename).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            called = isinstance(node, ast.Call) and getattr(node.func, "id", "")
+            if called in ("estimated", "_recalibrated"):
+                said |= {a.value for a in node.args if isinstance(a, ast.Constant)}
+    methods = {word for word in said if isinstance(word, str)}
+    assert len(methods) > 15
+    assert sorted(m for m in methods if interval_words(m) is None) == []
 
 
 def test_every_reason_in_the_code_has_its_chinese():

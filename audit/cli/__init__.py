@@ -119,5 +119,4 @@ def _unexpected(problem: Exception) -> int:
 
 def entry() -> None:
     """Start from a shell."""
-    # No model is ever fetched behind the user's back while tokenising in worker processes.
     sys.exit(main())

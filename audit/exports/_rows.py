@@ -8,7 +8,6 @@ from typing import Literal
 
 from audit import judging, waivers
 from audit.figures import number, percent
-from audit.findings import finding_id
 from audit.policies import line_of
 from audit.report import hidden
 from audit.types import AuditResult, Claim, Finding, Status, Verdict
@@ -162,11 +161,6 @@ def _why(v: Verdict) -> str:
     if not v.claim.blocking:
         said.append("the gate does not block")
     return "; ".join(said)
-
-
-def permalink(row: Row) -> str:
-    """Return the anchor of the claim's finding in the report, or nothing."""
-    return f"#{finding_id(row.verdict.claim.measurement)}" if row.finding else ""
 
 
 def some(rows: Sequence[Row], *outcomes: Outcome) -> list[Row]:

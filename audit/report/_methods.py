@@ -80,7 +80,7 @@ def definition(probe: str, metric: str) -> tuple[str, str] | None:
     for suffix, words in known["suffixes"].items():
         if metric.endswith(f"_{suffix}"):
             return _two(words)
-    return None
+    return _two(own["any"]) if "any" in own else None
 
 
 def interval_words(method: str) -> Mapping[str, Any] | None:

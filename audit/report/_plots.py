@@ -42,7 +42,6 @@ class Mark:
     x: float
     beyond_x: float
     beyond_width: float
-    broken_above: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +131,7 @@ def plot(
 def _mark(scale: Axis, side: str, value: float) -> Mark:
     x, above = scale.x(value), side == "at_most"
     left, right = (x, WIDTH) if above else (0.0, x)
-    return Mark(x, left, round(right - left, 1), above)
+    return Mark(x, left, round(right - left, 1))
 
 
 def _round_step(rough: float) -> float:

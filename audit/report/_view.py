@@ -47,7 +47,6 @@ from audit.types import (
 
 AT_ONCE = 600
 """Rows of measurements that stand in the HTML all together; of more, the declared ones do."""
-MOST_BLOCKS = 400
 MOST_ROWS, MOST_CLAIMS, MOST_FINDINGS, MOST_CHANGES = 250, 250, 80, 300
 """Beyond this, the worst are shown and the rest is counted."""
 
