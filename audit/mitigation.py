@@ -1,4 +1,4 @@
-"""From recipes to what a training minimises: pairing, weights, the worst cell."""
+"""From recipes to what a training minimises (pairing, weights, the worst cell, parity) and attacks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

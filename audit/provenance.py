@@ -11,7 +11,6 @@ from pathlib import Path
 PACKAGES = (
     "numpy",
     "scipy",
-    "statsmodels",
     "scikit-learn",
     "fairlearn",
     "torch",

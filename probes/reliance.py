@@ -56,7 +56,7 @@ class Reliance:
     needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     axis: str = "gender"
-    """``gender``, ``names_gender``, ``names_race`` or ``religion``."""
+    """Any axis of the probe ``swaps``."""
     texts: int = 200
     """Texts with an identity word that are drawn."""
 
