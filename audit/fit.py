@@ -342,8 +342,8 @@ def _last_whole(folder: Path) -> Path | None:
     if not whole:
         return None
     best = read_json(whole[-1] / "trainer_state.json").get("best_model_checkpoint")
-    # The best model must still be there, or the last one would be taken for it; and as it was named,
-    # which it is no longer once the folder was moved.
+    # The best model must still be there under the name it was kept by, or the last one would be
+    # taken for it. After a move of the folder it is not: then nothing of the old run may be mixed in.
     if best is None or not Path(best).is_dir():
         for path in whole:
             shutil.rmtree(path)

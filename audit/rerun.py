@@ -150,10 +150,10 @@ def _units(
 def _cases(result: AuditResult, folder: Path, scored: Any, sample: int) -> Check:
     what = "cases scored again"
     table = store.read_table(folder, store.CASES)
-    if not table["before"]:
-        return _blank(what, "The result has no case.")
     # A list of words is shown among the cases, but is no text that was scored.
     texts = [i for i, id in enumerate(table["example_id"]) if not id.startswith(TOP_WORDS)]
+    if not texts:
+        return _blank(what, "The result has no case.")
     rows = [texts[i] for i in _drawn(result, "cases", len(texts), sample)]
     far = np.zeros(len(rows))
     for side in ("before", "after"):

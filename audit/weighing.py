@@ -80,13 +80,13 @@ def weighed(
 def names(pattern: str, measurement: str) -> bool:
     """Tell whether `pattern` speaks of a measurement: its id, its metric, or ``*`` in either.
 
-    Rates and their gaps, which a comparison works out from the texts, may be called as the probe
-    ``group_rates`` calls them.
+    Accuracy and selection rate, which a comparison works out from the texts and calls by their bare
+    names, are also spoken of as the probe ``group_rates`` calls them.
     """
-    pattern = pattern.removeprefix("group_rates.")
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.S)
     metric = measurement.partition("[")[0]
-    return any(wanted.fullmatch(name) for name in (measurement, metric))
+    bare = () if "." in metric else (f"group_rates.{measurement}", f"group_rates.{metric}")
+    return any(wanted.fullmatch(name) for name in (measurement, metric, *bare))
 
 
 def origin(claim: Claim) -> str:

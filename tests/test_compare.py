@@ -290,14 +290,14 @@ def test_which_way_is_better_is_known_by_the_metric(metric, better):
 
 
 def test_a_rate_may_be_called_as_its_probe_calls_it():
-    for pattern in (
-        "group_rates.accuracy",
-        "group_rates.accuracy[sex=f]",
-        "accuracy",
-        "group_rates.acc*",
-    ):
+    for pattern in ("accuracy", "group_rates.accuracy", "group_rates.accuracy[sex=f]", "*.acc*"):
         assert weighing.names(pattern, "accuracy[sex=f]"), pattern
     assert not weighing.names("group_rates.accuracy[sex=m]", "accuracy[sex=f]")
+    # What keeps its probe's name is called by it, and no other probe's number is meant.
+    gap = "group_rates.accuracy_gap[against=rest,sex=f]"
+    for pattern in ("group_rates.accuracy_gap", "group_rates.*_gap", gap):
+        assert weighing.names(pattern, gap), pattern
+        assert not weighing.names(pattern, "swaps.favourable_gap[axis=gender]"), pattern
 
 
 def test_nothing_changed_is_said_of_numbers_that_could_be_compared_alone():

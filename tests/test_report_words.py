@@ -187,6 +187,14 @@ def test_numbers_and_names_pass_into_the_other_language_untouched():
     assert "<b>&amp;" in evil and "\u202e" not in evil
 
 
+def test_a_bound_at_any_level_has_its_chinese():
+    said = chinese_of(
+        "Undecided: accuracy[sex=f] may have fallen by more than 0.02 (-0.011, one-sided 97.5 % bound "
+        "-0.029)."
+    )
+    assert said is not None and "单侧 97.5% 置信界 -0.029" in said
+
+
 def test_a_hostile_sentence_is_not_searched_for_long():
     assert chinese_of("the probe was not run: " + "x" * 5_000) is None
 

@@ -405,3 +405,6 @@ def test_a_list_of_words_among_the_cases_is_not_put_to_the_model(audited, monkey
 
     check = rerun._cases(result, audited, scored, 20)
     assert check.state == "agrees" and asked == ["a text", "another"]
+    for column in table.values():
+        del column[1:]
+    assert rerun._cases(result, audited / "out", scored, 20).state == "not_checked"
