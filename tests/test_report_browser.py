@@ -229,6 +229,18 @@ def test_the_language_turns_without_a_reload_and_attributes_follow(visit):
     assert len(page.requests) == 1
 
 
+def test_no_row_heading_is_squeezed_on_a_narrow_chinese_page(visit):
+    page = visit("normal", width=360)
+    page.click("#language")
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('table.small th[scope=row]')]"
+        ".map(h => h.getBoundingClientRect().width)"
+    )
+    assert len(widths) > 20 and min(widths) >= 90
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_cells_repeat_their_heading_only_where_the_headings_are_out_of_sight(visit):
     cell = "getComputedStyle(document.querySelector('.stack td[data-h]'), '::before').content"
     for width, in_english, in_chinese in ((1280, "none", "none"), (360, '"Value "', '"数值 "')):
